@@ -1,0 +1,71 @@
+"""What the controller wants done, each a value; carrying it out belongs to `dnslb.daemon`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dnslb.model.checkpoint import StateChange
+from dnslb.model.plan import Plan
+from dnslb.model.status import LogEntry, Status
+
+
+@dataclass(frozen=True, slots=True)
+class FindZones:
+    """Ask the provider which zone serves each name; one `ZoneFound` for each."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadZone:
+    """Read these names of a zone; answered by `ZoneRead`."""
+
+    zone: str
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Write this plan through the lease gate; answered by `WriteEnded`. A newer plan for the
+    same zone replaces one that has not begun."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Make these changes durable, in this order; answered by `Committed` or `CommitFailed`."""
+
+    ticket: int
+    changes: tuple[StateChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The end of a `CommandGiven`: done (and for which load balancers), or refused and why."""
+
+    ticket: int
+    ok: bool
+    sentence: str
+    lbs: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resign:
+    """Give the lease up: a provider says that another writer holds the fence."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    entry: LogEntry
+
+
+@dataclass(frozen=True, slots=True)
+class PublishStatus:
+    status: Status
+
+
+Intent = FindZones | ReadZone | Apply | Commit | Answer | Resign | Log | PublishStatus

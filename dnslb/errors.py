@@ -1,0 +1,81 @@
+"""The one error tree of dnslb: who is at fault, and whether trying again can help.
+
+    DnslbError
+    ├── ConfigError            ours, permanent: a flag, file or value is wrong; names the place
+    ├── InvalidValue           ours, permanent: a value that its constructor refuses
+    ├── PlanRefused            ours, permanent: a plan that would break a rule refused itself
+    ├── CommandRefused         theirs, permanent: what an operator asked for is not done, and why
+    ├── LocalError             ours, temporary: disk, sockets, permissions of this machine
+    │   └── StoreError         the state store could not make a change durable
+    ├── SourceError            theirs, temporary: a health source gives nothing usable
+    └── ProviderError          theirs: the DNS provider; the message is a sentence for an operator
+        ├── ProviderTemporary  try again later (``retry_after_s`` when the provider said when)
+        ├── ProviderRefusal    trying the same again cannot help until a person changes something
+        ├── ProviderConflict   the zone is not as we read it: read again, then decide again
+        ├── OutcomeUnknown     sent, no answer: read again before anything else
+        └── FenceLost          another writer holds the fence: resign
+
+Foreign exceptions are translated once, at the edge where they arise, with their cause.
+"""
+
+from __future__ import annotations
+
+
+class DnslbError(Exception):
+    """Base of everything that dnslb raises on purpose; ``str()`` is one sentence for a person."""
+
+
+class InvalidValue(DnslbError, ValueError):
+    """A value that its constructor refuses; the message says what was expected."""
+
+
+class ConfigError(DnslbError):
+    """Something in the configuration is wrong; the message names key, place and expectation."""
+
+
+class PlanRefused(DnslbError):
+    """A plan that would break a rule; never sent."""
+
+
+class CommandRefused(DnslbError):
+    """What an operator asked for is refused; nothing was changed."""
+
+
+class LocalError(DnslbError):
+    """This machine's disk, sockets or permissions stand in the way."""
+
+
+class StoreError(LocalError):
+    """The state store could not make a change durable; the change is not in force."""
+
+
+class SourceError(DnslbError):
+    """A health source gives nothing usable."""
+
+
+class ProviderError(DnslbError):
+    """The DNS provider could not do what was asked; never to be read as "empty"."""
+
+
+class ProviderTemporary(ProviderError):
+    """Try again later; ``retry_after_s`` in seconds when the provider named a time."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ProviderRefusal(ProviderError):
+    """The same request will be refused again until a person changes something."""
+
+
+class ProviderConflict(ProviderError):
+    """The zone is not as it was read; read again and decide again."""
+
+
+class OutcomeUnknown(ProviderError):
+    """The write was sent and no answer came; read again before anything else."""
+
+
+class FenceLost(ProviderError):
+    """Another writer holds the fence of this zone; whoever gets this resigns."""

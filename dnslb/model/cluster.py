@@ -1,0 +1,51 @@
+"""Members as anyone may see them, and the words for administering them. No consensus in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Role = Literal["leader", "follower", "candidate", "waiting", "standby"]
+Suffrage = Literal["voter", "nonvoter", "staging"]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    id: str
+    address: str
+    suffrage: Suffrage
+    role: Role
+    is_self: bool
+    version: str
+    config_digest: str = ""
+    last_contact_s: float | None = None
+    match_index: int | None = None
+    lag: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """``leader`` is (id, address) or None while none is known."""
+
+    role: Role
+    term: int | None
+    leader: tuple[str, str] | None
+    members: tuple[MemberView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterCommand:
+    """A raft command by name with its arguments as written; ``by``: who asked."""
+
+    name: str
+    arguments: tuple[str, ...]
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterReply:
+    """Lines for people and the same as one object."""
+
+    lines: tuple[str, ...]
+    values: Mapping[str, object] = field(default_factory=dict)

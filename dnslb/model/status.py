@@ -1,0 +1,167 @@
+"""One immutable picture of everything an operator may ask; control, metrics and console render it.
+
+It holds instants, never ages: ages are computed when it is rendered. A load balancer's view is
+the same object until something in it changed, so a renderer can tell by identity what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from dnslb.model.instant import Now
+from dnslb.model.lease import Lease
+from dnslb.model.loadbalancer import Endpoint, MonitorList
+from dnslb.model.operator import OperatorState, Override
+from dnslb.model.plan import Cause
+from dnslb.model.report import Report
+from dnslb.model.rrset import RRsetKey
+from dnslb.model.verdict import Verdict
+
+Severity = Literal["critical", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
+LoadBalancerState = Literal["healthy", "degraded", "down", "unknown"]
+ChangeState = Literal["pending", "held", "applying", "applied", "published", "failed", "superseded"]
+
+
+class Attention(NamedTuple):
+    """Something that needs a person: what, since when (wall), and the next step."""
+
+    severity: Severity
+    kind: str
+    subject: str
+    since_wall: float
+    sentence: str
+    next: str
+
+
+class LogEntry(NamedTuple):
+    """One line of the event log; ``fields`` are plain values, free of secrets."""
+
+    at_wall: float
+    kind: str
+    message: str
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointView:
+    """``since_wall``: when the verdict last changed. ``counts_as``: after damping and overrides.
+
+    ``monitor_index`` finds the agents' votes in their reports; None when not in the list.
+    """
+
+    endpoint: Endpoint
+    verdict: Verdict
+    counts_as: Literal["living", "dead", "unknown", "drained"]
+    since_wall: float
+    override: Override | None
+    published: bool
+    flaps: int
+    reason: str
+    monitor_index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a load balancer's set was decided to be, and why."""
+
+    at_wall: float
+    desired: tuple[str, ...]
+    rule: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBalancerView:
+    """``published``: what the provider holds as last read or written; None while never read.
+
+    ``history``: earlier decisions, newest last, bounded.
+    """
+
+    name: str
+    zone: str | None
+    state: LoadBalancerState
+    endpoints: tuple[EndpointView, ...]
+    desired: tuple[str, ...]
+    published: tuple[str, ...] | None
+    rule: str
+    sentence: str
+    frozen: str | None
+    history: tuple[Decision, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentView:
+    """``seen_mono``: when it last saw anything, on our monotonic clock; None: never."""
+
+    name: str
+    fresh: bool
+    suspect: bool
+    seen_mono: float | None
+    report: Report | None
+    healthy: int
+    skew_s: float | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneView:
+    """``blocked``: why nothing is written now (back-off, pause, refused), or None."""
+
+    name: str
+    last_read_wall: float | None
+    last_success_wall: float | None
+    in_flight: bool
+    failures: int
+    error: str | None
+    blocked: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """One change to one RRset through its life; wall instants."""
+
+    id: str
+    zone: str
+    key: RRsetKey
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    ttl: int
+    reason: str
+    cause: Cause
+    state: ChangeState
+    created_wall: float
+    plan_id: str | None = None
+    not_before_wall: float | None = None
+    attempts: int = 0
+    error: str | None = None
+    applied_wall: float | None = None
+    published_wall: float | None = None
+    decided_to_applied_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """``gate``: why no write may go out yet (cold start, waiting out a predecessor), or None."""
+
+    revision: int
+    at: Now
+    monitors: MonitorList
+    loadbalancers: Mapping[str, LoadBalancerView]
+    agents: tuple[AgentView, ...]
+    zones: Mapping[str, ZoneView]
+    changes: tuple[ChangeView, ...]
+    lease: Lease | None
+    gate: str | None
+    operator: OperatorState
+    released: tuple[str, ...]
+    attention: tuple[Attention, ...]
+    dry_run: bool
+    counters: Mapping[str, float]
+    """Monotonic totals since the start, by name: writes, failures, withdrawals held, ..."""
+
+    @property
+    def paused(self) -> bool:
+        return bool(self.operator.pauses)

@@ -1,0 +1,21 @@
+"""What the agents together say of one endpoint, and the votes that made it so."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+VerdictState = Literal["up", "down", "unknown"]
+
+
+class Verdict(NamedTuple):
+    """``ups`` + ``downs`` + ``unknowns`` is the number of configured agents."""
+
+    state: VerdictState
+    ups: int
+    downs: int
+    unknowns: int
+
+    @property
+    def is_split(self) -> bool:
+        """Whether fresh agents contradict each other."""
+        return self.ups > 0 and self.downs > 0
