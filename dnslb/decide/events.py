@@ -1,4 +1,4 @@
-"""The facts that the controller receives, each a value; together with `intents` its whole surface."""
+"""The facts the controller receives, each a value; with `intents` its whole surface."""
 
 from __future__ import annotations
 
