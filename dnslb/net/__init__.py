@@ -1,0 +1,1 @@
+"""Carries bytes and time between the world and the parts; knows no meaning."""
