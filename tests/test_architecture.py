@@ -210,11 +210,11 @@ def modules_loaded_by(*arguments: str, exit_code: int = 0) -> set[str]:
             text=True,
             check=False,
         )
-        assert done.returncode == exit_code, done.stderr[-2000:]
         lines = done.stderr.splitlines()
-        return {
-            line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")
-        }
+        timings = [line for line in lines if line.startswith("import time:")]
+        said = "\n".join(line for line in lines if line not in timings)
+        assert done.returncode == exit_code, f"exit code {done.returncode}\n{said}"
+        return {timing.rpartition("|")[2].strip() for timing in timings}
 
     return loaded(*arguments, exit_code=exit_code) - loaded("-c", "", exit_code=0)
 
