@@ -55,9 +55,9 @@ def parse_allowances(text: str) -> tuple[Allowance, ...]:
     return tuple(allowances)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SkipLedger:
-    """Every skip of a run, held against what is allowed."""
+    """Every skip of a run, held against what is allowed; a plug-in, so compared by identity."""
 
     allowances: tuple[Allowance, ...]
     refused: list[str] = field(default_factory=list)
