@@ -213,7 +213,8 @@ def modules_loaded_by(*arguments: str, exit_code: int = 0) -> set[str]:
         lines = done.stderr.splitlines()
         timings = [line for line in lines if line.startswith("import time:")]
         said = "\n".join(line for line in lines if line not in timings)
-        assert done.returncode == exit_code, f"exit code {done.returncode}\n{said}"
+        if done.returncode != exit_code:
+            pytest.fail(f"exit code {done.returncode} from {arguments}:\n{said}", pytrace=False)
         return {timing.rpartition("|")[2].strip() for timing in timings}
 
     return loaded(*arguments, exit_code=exit_code) - loaded("-c", "", exit_code=0)
@@ -265,8 +266,8 @@ def everything() -> list[Source]:
 
 
 def assert_none(offenders: Iterable[str]) -> None:
-    listed = sorted(offenders)
-    assert not listed, "\n  ".join(["", *listed])
+    if listed := sorted(offenders):
+        pytest.fail("\n".join(listed), pytrace=False)
 
 
 def assert_tidy(rule: Callable[[Source], Iterator[str]], sources: Iterable[Source]) -> None:
