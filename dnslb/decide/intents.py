@@ -42,13 +42,15 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The end of a `CommandGiven`: done (and for which load balancers), or refused and why."""
+    """The end of a `CommandGiven`: in force (and for which load balancers and addresses), or
+    refused and why; ``details`` are further sentences, one a line."""
 
     ticket: int
     ok: bool
     sentence: str
     lbs: tuple[str, ...] = ()
-    endpoints: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,7 @@ class LogEntry(NamedTuple):
     fields: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointView:
+class EndpointView(NamedTuple):
     """``since_wall``: when the verdict last changed. ``counts_as``: after damping and overrides.
 
     ``monitor_index`` finds the agents' votes in their reports; None when not in the list.
@@ -161,6 +160,11 @@ class Status:
     dry_run: bool
     counters: Mapping[str, float]
     """Monotonic totals since the start, by name: writes, failures, withdrawals held, ..."""
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether anything on the attention list is more than information."""
+        return any(row.severity != "info" for row in self.attention)
 
     @property
     def paused(self) -> bool:

@@ -1,0 +1,184 @@
+"""Whose word counts now: freshness, clock skew, full rounds and suspicion of each agent.
+
+A silent or stale agent has no vote; it never says "down" (`safety.md` 4.1, 4.2). The younger of
+two reports of one agent wins, whichever way they came.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from dnslb.decide.settings import Settings
+from dnslb.model.instant import Now
+from dnslb.model.loadbalancer import MonitorList
+from dnslb.model.report import DOWN, UNKNOWN, UP, Report
+from dnslb.model.status import AgentView
+
+SKEW_MAX_S = 10.0
+_SKEW_SAMPLES = 32
+
+
+def fresh_until(report: Report, skew_s: float | None, age_s_max: float) -> float:
+    """The monotonic instant at which ``report`` stops counting.
+
+    Its arrival bounds it, unless it was found in a store; the sender's ``Time``, corrected by
+    the skew, bounds it wherever there is one.
+    """
+    by_arrival = report.seen_mono + age_s_max
+    if report.sent_wall is None:
+        return by_arrival
+    if skew_s is not None and abs(skew_s) > SKEW_MAX_S:
+        return float("-inf")
+    age_s = report.arrived_wall - report.sent_wall - (skew_s or 0.0)
+    if report.stored and age_s < -SKEW_MAX_S:
+        return float("-inf")
+    by_time = report.arrived_mono - age_s + age_s_max
+    return by_time if report.stored else min(by_arrival, by_time)
+
+
+@dataclass(slots=True)
+class _Agent:
+    report: Report | None = None
+    until_mono: float = float("-inf")
+    complete_mono: float = float("-inf")
+    skews: deque[float] = field(default_factory=lambda: deque(maxlen=_SKEW_SAMPLES))
+    fresh: bool = False
+    suspect: bool = False
+    votes: bytes = b""
+    votes_list: MonitorList | None = None
+
+    @property
+    def skew_s(self) -> float | None:
+        return min(self.skews) if self.skews else None
+
+
+class AgentLedger:
+    """The newest report of each configured agent and what it is worth at an instant."""
+
+    def __init__(self) -> None:
+        self._agents: dict[str, _Agent] = {}
+        self._age_s_max = 45.0
+        self._monitors = MonitorList()
+
+    def configure(self, settings: Settings) -> None:
+        """Agents that leave are forgotten; votes are read anew against the new list."""
+        self._agents = {name: self._agents.get(name, _Agent()) for name in settings.agents}
+        self._age_s_max = settings.report_max_age_s
+        self._monitors = settings.monitors
+        for agent in self._agents.values():
+            if agent.report is not None:
+                agent.until_mono = fresh_until(agent.report, agent.skew_s, self._age_s_max)
+
+    def take(self, report: Report) -> bool:
+        """Keeps the report if its agent counts and nothing younger is known; says whether."""
+        agent = self._agents.get(report.agent)
+        if agent is None:
+            return False
+        if agent.report is not None and report.seen_mono < agent.report.seen_mono:
+            return False
+        if report.sent_wall is not None and not report.stored and report.age_s == 0.0:
+            agent.skews.append(report.arrived_wall - report.sent_wall)
+        agent.report = report
+        agent.votes_list = None
+        agent.until_mono = fresh_until(report, agent.skew_s, self._age_s_max)
+        if report.complete and report.arrived_mono < agent.until_mono:
+            agent.complete_mono = report.arrived_mono
+        return True
+
+    def refresh(self, now: Now) -> tuple[list[bytes], list[tuple[str, bool]]]:
+        """The votes that count now, and the agents that became fresh or silent since last time."""
+        votes: list[bytes] = []
+        turned: list[tuple[str, bool]] = []
+        for name, agent in self._agents.items():
+            fresh = agent.report is not None and now.mono < agent.until_mono
+            if fresh != agent.fresh:
+                agent.fresh = fresh
+                turned.append((name, fresh))
+            if fresh:
+                votes.append(self._votes_of(agent))
+        self._mark_suspects()
+        return votes, turned
+
+    def _votes_of(self, agent: _Agent) -> bytes:
+        """The agent's votes against the list in force, by monitor where its list was another."""
+        assert agent.report is not None
+        if agent.votes_list is not self._monitors:
+            agent.votes = votes_against(agent.report, self._monitors)
+            agent.votes_list = self._monitors
+        return agent.votes
+
+    def _mark_suspects(self) -> None:
+        fresh = [agent for agent in self._agents.values() if agent.fresh]
+        sees_life = [agent for agent in fresh if UP in agent.votes]
+        for agent in fresh:
+            agent.suspect = bool(
+                sees_life and agent not in sees_life and agent.votes.count(DOWN) > 1
+            )
+
+    def rounds_since(self, since_mono: float) -> int:
+        """How many agents have told a full round that arrived at or after this instant."""
+        return sum(agent.complete_mono >= since_mono for agent in self._agents.values())
+
+    def next_expiry(self) -> float | None:
+        """The earliest instant at which a fresh agent falls silent."""
+        return min((a.until_mono for a in self._agents.values() if a.fresh), default=None)
+
+    @property
+    def fresh_count(self) -> int:
+        return sum(agent.fresh for agent in self._agents.values())
+
+    def views(self) -> tuple[AgentView, ...]:
+        return tuple(self._view(name, agent) for name, agent in self._agents.items())
+
+    def _view(self, name: str, agent: _Agent) -> AgentView:
+        report = agent.report
+        return AgentView(
+            name=name,
+            fresh=agent.fresh,
+            suspect=agent.suspect and agent.fresh,
+            seen_mono=report.seen_mono if report else None,
+            report=report,
+            healthy=agent.votes.count(UP) if agent.fresh else 0,
+            skew_s=agent.skew_s,
+            sentence=_sentence(name, agent),
+        )
+
+    def message(self, name: str, index: int) -> str:
+        """What the agent said of the monitor at ``index`` of the list in force."""
+        report = self._agents[name].report
+        if report is None:
+            return ""
+        if report.monitors is not self._monitors:
+            found = report.monitors.index_of.get(self._monitors.monitors[index])
+            return "" if found is None else report.messages.get(found, "")
+        return report.messages.get(index, "")
+
+    def voters(self, index: int, vote: int) -> list[str]:
+        """The fresh agents that vote so on the monitor at ``index``."""
+        return [n for n, a in self._agents.items() if a.fresh and a.votes[index] == vote]
+
+
+def votes_against(report: Report, monitors: MonitorList) -> bytes:
+    """``report``'s votes in the order of ``monitors``; unknown where it says nothing."""
+    if report.monitors is monitors or report.monitors == monitors:
+        return report.votes
+    theirs = report.monitors.index_of
+    places = (theirs.get(monitor) for monitor in monitors.monitors)
+    return bytes(UNKNOWN if place is None else report.votes[place] for place in places)
+
+
+def _sentence(name: str, agent: _Agent) -> str:
+    skew = agent.skew_s
+    if skew is not None and abs(skew) > SKEW_MAX_S:
+        return (
+            f"the clock behind {name}'s reports is {abs(skew):.0f} s "
+            f"{'behind' if skew > 0 else 'ahead of'} ours, so none of them counts"
+        )
+    if agent.report is None:
+        return f"{name} has not reported yet"
+    if not agent.fresh:
+        return f"{name} is silent, so it has no vote"
+    if agent.suspect:
+        return f"{name} sees everything down while others do not: its own network may be broken"
+    return f"{name} reports"

@@ -1,0 +1,135 @@
+"""Verdicts and policy to the addresses that should be published, with the rule and the sentence.
+
+The order is that of `safety.md` 4.3. Where nothing is known to live and something is unknown,
+what is published stays: not knowing is not "down". Pure: equal inputs give equal answers in
+whatever order they come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from dnslb.decide.damping import Standing
+from dnslb.decide.override import Word
+from dnslb.model.loadbalancer import Policy
+
+Rule = Literal["verdict", "min-published", "unknown", "keep", "all", "fallback", "none", "frozen"]
+
+
+class Candidate(NamedTuple):
+    """One configured address. ``lived_mono``: when it was last known to live."""
+
+    address: str
+    priority: int
+    standing: Standing
+    word: Word | None
+    published: bool
+    lived_mono: float
+
+    @property
+    def lives(self) -> bool:
+        if self.word is None:
+            return self.standing == "living"
+        return self.word == "force-up"
+
+    @property
+    def is_unknown(self) -> bool:
+        return self.word is None and self.standing == "unknown"
+
+
+class Desired(NamedTuple):
+    """``addresses`` in the order of the configuration."""
+
+    addresses: tuple[str, ...]
+    rule: Rule
+    sentence: str
+
+
+def decide(
+    policy: Policy, candidates: Sequence[Candidate], published: Sequence[str] | None
+) -> Desired:
+    """The wanted set. ``published``: what stands now; None when that was never seen."""
+    if any(c.lives for c in candidates):
+        return _among_living(policy, candidates)
+    eligible = [c for c in candidates if c.word != "drain"]
+    if any(c.is_unknown for c in eligible):
+        kept = _kept(candidates, policy, published)
+        return Desired(
+            kept,
+            "unknown",
+            f"no endpoint is known to live and {_count(candidates, 'unknown')} of "
+            f"{len(candidates)} are unknown, so DNS stays as it is",
+        )
+    return _all_down(policy, candidates, published)
+
+
+def _among_living(policy: Policy, candidates: Sequence[Candidate]) -> Desired:
+    """Of several priorities the lowest with a living endpoint, alone; one whose published
+    addresses are merely unknown is not given up."""
+    active = min(c.priority for c in candidates if c.lives or (c.is_unknown and c.published))
+    chosen = {
+        c.address
+        for c in candidates
+        if c.priority == active and (c.lives or (c.is_unknown and c.published))
+    }
+    living = sum(c.lives for c in candidates)
+    rule: Rule = "verdict"
+    sentence = f"{living} of {len(candidates)} addresses live"
+    if len({c.priority for c in candidates}) > 1:
+        sentence += f"; priority {active} is published"
+    if missing := policy.min_published - len(chosen):
+        kept = _most_recently_living(candidates, chosen, active)[: max(0, missing)]
+        if kept:
+            chosen.update(kept)
+            rule = "min-published"
+            sentence += f"; {', '.join(kept)} stays, since min-published is {policy.min_published}"
+    return Desired(tuple(c.address for c in candidates if c.address in chosen), rule, sentence)
+
+
+def _most_recently_living(
+    candidates: Sequence[Candidate], chosen: set[str], active: int
+) -> list[str]:
+    """Published addresses that only a verdict would withdraw, best first."""
+    spare = [c for c in candidates if c.published and c.word is None and c.address not in chosen]
+    spare.sort(key=lambda c: (c.priority != active, -c.lived_mono, c.priority, c.address))
+    return [c.address for c in spare]
+
+
+def _all_down(
+    policy: Policy, candidates: Sequence[Candidate], published: Sequence[str] | None
+) -> Desired:
+    head = f"none of {len(candidates)} addresses lives"
+    match policy.when_all_down:
+        case "keep":
+            kept = _kept(candidates, policy, published)
+            return Desired(kept, "keep", f"{head}, so the published set stays (when-all-down keep)")
+        case "all":
+            willing = tuple(c.address for c in candidates if c.word != "drain")
+            addresses = willing or tuple(c.address for c in candidates)
+            return Desired(addresses, "all", f"{head}, so all are published (when-all-down all)")
+        case "fallback":
+            return Desired(
+                policy.fallback,
+                "fallback",
+                f"{head}, so the fallback is published (when-all-down fallback)",
+            )
+        case "none":
+            return Desired((), "none", f"{head}, so none is published (when-all-down none)")
+
+
+def _kept(
+    candidates: Sequence[Candidate], policy: Policy, published: Sequence[str] | None
+) -> tuple[str, ...]:
+    """What stands and is ours to keep, without what was drained, but never nothing for that."""
+    if not published:
+        return ()
+    drained = {c.address for c in candidates if c.word == "drain"}
+    known = [c.address for c in candidates] + list(policy.fallback)
+    kept = tuple(dict.fromkeys(a for a in known if a in published))
+    willing = tuple(a for a in kept if a not in drained)
+    return willing or kept or tuple(published)
+
+
+def _count(candidates: Sequence[Candidate], standing: Standing) -> int:
+    return sum(c.standing == standing for c in candidates)

@@ -1,0 +1,256 @@
+"""What may go out now: ownership, drift, guard, pauses and gates over all that is not as wanted.
+
+Runs on the lease holder (and in a dry run), over all zones at once, since the guard's budget is
+shared. Decides what goes out, what waits and what is held, each with its sentence; sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from dnslb.decide import held
+from dnslb.decide.balancer import Balancer
+from dnslb.decide.diff import Difference, differences, to_change
+from dnslb.decide.guard import Withdrawal, held_id
+from dnslb.decide.held import HeldChange, HeldKind, Trouble
+from dnslb.decide.memory import Memory
+from dnslb.decide.override import pause_on
+from dnslb.decide.ownership import RivalWatch
+from dnslb.decide.settings import Settings
+from dnslb.decide.zone import Zone
+from dnslb.model.checkpoint import Owned
+from dnslb.model.instant import Now
+from dnslb.model.operator import OperatorState
+from dnslb.model.plan import Change
+from dnslb.model.rrset import RRsetKey
+
+
+@dataclass(slots=True)
+class ZonePlan:
+    """What came out for one zone. ``waiting``: changes that a gate or a pause keeps back, each
+    with why. ``approvals``: held ids that the changes consume. ``open``: names not as wanted."""
+
+    changes: list[Change] = field(default_factory=list)
+    waiting: list[tuple[Change, str]] = field(default_factory=list)
+    held: list[HeldChange] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    approvals: dict[str, tuple[RRsetKey, frozenset[str]]] = field(default_factory=dict)
+    open: set[str] = field(default_factory=set)
+    deleted_names: list[str] = field(default_factory=list)
+    due_mono: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every judgement in one round rests on. ``no_withdrawals``: why no address may be
+    withdrawn by a verdict now, or None."""
+
+    memory: Memory
+    operator: OperatorState
+    settings: Settings
+    no_withdrawals: str | None
+    now: Now
+
+
+class Planner:
+    """Remembers rivals and the published count; everything else is handed in."""
+
+    def __init__(self) -> None:
+        self.rivals = RivalWatch()
+        self._published: dict[str, int] = {}
+        self._counted: object = None
+
+    def plan(
+        self, work: Mapping[str, tuple[Zone, list[Balancer]]], zones: Iterable[Zone], ground: Ground
+    ) -> dict[str, ZonePlan]:
+        """A `ZonePlan` for each zone in ``work``, from the load balancers to look at there."""
+        self._count_published(list(zones))
+        plans: dict[str, ZonePlan] = {}
+        different: dict[str, list[Difference]] = {}
+        for name, (zone, balancers) in sorted(work.items()):
+            plans[name] = out = ZonePlan()
+            different[name] = [
+                d
+                for balancer in balancers
+                for d in self._differences(zone, balancer, ground, out)
+                if self._is_ours_to_change(zone, d, ground, out)
+            ]
+        kept = self._guard(work, different, plans, ground)
+        for name, out in plans.items():
+            self._emit(work[name][0], different[name], kept, ground, out)
+            self._delete_released(work[name][0], ground, out)
+        return plans
+
+    def _differences(
+        self, zone: Zone, balancer: Balancer, ground: Ground, out: ZonePlan
+    ) -> list[Difference]:
+        name = balancer.lb.name
+        if balancer.frozen is not None or not balancer.decided:
+            return []
+        if target := zone.cnames.get(name):
+            out.troubles.append(held.cname(name, target))
+            out.open.add(name)
+            return []
+        memory = ground.memory
+        for rtype in balancer.lb.rtypes:
+            memory.guard.release(RRsetKey(name, rtype), balancer.living)
+        ttl_min = ground.settings.capabilities.ttl_min
+        different, equal = differences(balancer, zone.rrsets, memory.owned, ttl_min)
+        for key in equal:
+            existing = zone.rrsets.get(key)
+            self.rivals.settled(key)
+            owned = existing and Owned(zone.name, existing.ttl, existing.values)
+            memory.remember(key, owned)
+        if different:
+            out.open.add(name)
+        return different
+
+    def _is_ours_to_change(self, zone: Zone, d: Difference, ground: Ground, out: ZonePlan) -> bool:
+        settings, now = ground.settings, ground.now
+        if d.relation == "foreign" and not settings.adopt_existing:
+            return self._ask(zone, d, "first-contact", ground, out)
+        if d.relation != "drifted":
+            return True
+        self.rivals.note(d.key, d.before, now.mono)
+        if settings.drift == "report":
+            out.troubles.append(held.drift(d))
+            return False
+        if settings.drift == "hold":
+            return self._ask(zone, d, "drift", ground, out)
+        wait = self.rivals.wait_until(d.key, now.mono)
+        if wait is None:
+            return True
+        out.troubles.append(held.rival(d.key))
+        if now.mono < wait:
+            out.due_mono = min(out.due_mono, wait)
+        return now.mono >= wait
+
+    def _ask(
+        self, zone: Zone, d: Difference, kind: HeldKind, ground: Ground, out: ZonePlan
+    ) -> bool:
+        """Holds the change, unless a person approved exactly it; says whether it may go on."""
+        question = held.unasked(zone.name, d, kind, ground.operator)
+        if held.is_approved(ground.operator, question.id, ground.now):
+            out.approvals[question.id] = (d.key, d.withdrawn)
+            return True
+        out.held.append(question)
+        return False
+
+    def _guard(
+        self,
+        work: Mapping[str, tuple[Zone, list[Balancer]]],
+        different: Mapping[str, list[Difference]],
+        plans: Mapping[str, ZonePlan],
+        ground: Ground,
+    ) -> Mapping[RRsetKey, frozenset[str]]:
+        """Which addresses each RRset must keep. Nothing is charged for what cannot go out."""
+        withdrawals: list[Withdrawal] = []
+        kept: dict[RRsetKey, frozenset[str]] = {}
+        for name, ds in different.items():
+            for d in ds:
+                exempt = self._exempt(work[name][0], d, ground, plans[name])
+                if ground.no_withdrawals is not None:
+                    kept[d.key] = d.withdrawn - exempt
+                elif pause_on(ground.operator.pauses, name, d.balancer.lb.name) is None:
+                    withdrawals.append(_withdrawal(d, exempt))
+        if ground.settings.dry_run or ground.no_withdrawals is not None:
+            return kept
+        guard = ground.memory.guard
+        judged = guard.judge(withdrawals, self._published, ground.settings.guard, ground.now)
+        ground.memory.note_charges()
+        for name, ds in different.items():
+            for d in ds:
+                episode = guard.episode(d.key)
+                if d.key in judged and episode is not None:
+                    plans[name].held.append(
+                        held.beyond_budget(name, d, judged[d.key], episode, ground.operator)
+                    )
+        return judged
+
+    def _exempt(self, zone: Zone, d: Difference, ground: Ground, out: ZonePlan) -> frozenset[str]:
+        """Addresses that an operator took out, or whose withdrawal a person approved."""
+        exempt = set(d.balancer.operator_out)
+        for key, addresses in out.approvals.values():
+            if key == d.key:
+                exempt |= addresses
+        episode = ground.memory.guard.episode(d.key)
+        latched = frozenset(episode.addresses) & d.withdrawn if episode else frozenset()
+        if episode and latched:
+            id_ = held_id("withdrawal", zone.name, d.key, latched, episode.number)
+            if held.is_approved(ground.operator, id_, ground.now):
+                out.approvals[id_] = (d.key, latched)
+                exempt |= latched
+        return frozenset(exempt)
+
+    def _emit(
+        self,
+        zone: Zone,
+        different: Iterable[Difference],
+        kept: Mapping[RRsetKey, frozenset[str]],
+        ground: Ground,
+        out: ZonePlan,
+    ) -> None:
+        standing = {d.key: bool(d.wanted) or bool(kept.get(d.key)) for d in different}
+        for d in different:
+            stays = kept.get(d.key, frozenset())
+            other = RRsetKey(d.key.name, "A" if d.key.rtype == "AAAA" else "AAAA")
+            others_live = standing.get(other, other in zone.rrsets)
+            change = to_change(d, stays, others_live)
+            if ground.no_withdrawals is not None and stays:
+                later = to_change(d, frozenset(), others_live)
+                if later is not None:
+                    out.waiting.append((later, ground.no_withdrawals))
+            if change is None:
+                if not (d.wanted or stays or others_live):
+                    out.troubles.append(held.would_empty(d.key))
+                continue
+            pause = pause_on(ground.operator.pauses, zone.name, d.balancer.lb.name)
+            if pause is not None:
+                out.waiting.append((change, f"paused by {pause.by}: {pause.reason}"))
+            else:
+                out.changes.append(change)
+
+    def _delete_released(self, zone: Zone, ground: Ground, out: ZonePlan) -> None:
+        """Names that left the configuration and that a person asked to be deleted."""
+        memory = ground.memory
+        for name, approval in ground.operator.deletions.items():
+            mine = {k: o for k, o in memory.owned.items() if k.name == name and o.zone == zone.name}
+            if not mine or name in ground.settings.by_name:
+                continue
+            left = 0
+            for key, owned in sorted(mine.items()):
+                existing = zone.rrsets.get(key)
+                if existing is None:
+                    memory.remember(key, None)
+                    continue
+                left += 1
+                if existing.values not in (owned.values, owned.intended):
+                    out.troubles.append(held.not_deleted(key, existing))
+                else:
+                    text = f"released and deleted by {approval.by}"
+                    out.changes.append(Change(key, existing, None, text, "release", text))
+            if not left:
+                out.deleted_names.append(name)
+
+    def _count_published(self, zones: list[Zone]) -> None:
+        """Addresses in DNS per name: the guard's denominator."""
+        revisions = [(zone.name, zone.revision) for zone in zones]
+        if revisions == self._counted:
+            return
+        self._counted, self._published = revisions, {}
+        for zone in zones:
+            for key, rrset in zone.rrsets.items():
+                count = self._published.get(key.name, 0)
+                self._published[key.name] = count + len(rrset.values)
+
+
+def _withdrawal(d: Difference, exempt: frozenset[str]) -> Withdrawal:
+    return Withdrawal(
+        lb=d.balancer.lb.name,
+        key=d.key,
+        addresses=d.withdrawn,
+        exempt=exempt,
+        keeps_living=bool(d.balancer.living),
+        share=d.balancer.lb.policy.max_withdraw,
+    )

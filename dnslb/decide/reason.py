@@ -1,0 +1,97 @@
+"""The sentences for operators: what was decided, from which facts, and why. Words only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from dnslb.decide.agents import AgentLedger
+from dnslb.decide.damping import Damper
+from dnslb.model.instant import Now
+from dnslb.model.loadbalancer import Policy
+from dnslb.model.operator import Override
+from dnslb.model.report import DOWN
+from dnslb.model.verdict import Verdict
+
+_VERBS = {"drain": "drained", "force-up": "forced up", "force-down": "forced down"}
+
+
+def verdict(seen: Verdict, index: int, agents: AgentLedger) -> str:
+    """``2 of 3 agents say down (connection refused)``."""
+    total = seen.ups + seen.downs + seen.unknowns
+    if total == 0:
+        return "no agents are configured, so nothing is known"
+    if seen.state == "up":
+        return f"{seen.ups} of {total} agents say up"
+    if seen.state == "down":
+        text = f"{seen.downs} of {total} agents say down"
+        message = _first_message(index, agents)
+        return f"{text} ({message})" if message else text
+    return (
+        f"{seen.ups} up, {seen.downs} down, {seen.unknowns} silent of {total} agents: "
+        f"more than half must agree, so nothing changes"
+    )
+
+
+def _first_message(index: int, agents: AgentLedger) -> str:
+    for agent in agents.voters(index, DOWN):
+        if message := agents.message(agent, index):
+            return message
+    return ""
+
+
+def endpoint(
+    seen: Verdict,
+    index: int,
+    agents: AgentLedger,
+    override: Override | None,
+    damper: Damper,
+    policy: Policy,
+    now: Now,
+) -> str:
+    """The whole story of one endpoint in one sentence, free of ages that would change it."""
+    text = verdict(seen, index, agents)
+    if override is not None:
+        return f"{spoken(override)}; {text}"
+    if damper.state == "up" and damper.settled != "living":
+        wait = damper.up_after_s(policy, now.mono)
+        text += f"; it counts as living after {wait:g} s"
+        if flaps := damper.flap_count(now.mono):
+            text += f" ({plural(flaps, 'recent flap')})"
+    elif damper.state == "down" and damper.settled != "dead":
+        text += f"; it counts as dead after {policy.down_after_s:g} s"
+    return text
+
+
+def spoken(override: Override) -> str:
+    """``drained by kim: disk swap``."""
+    text = f"{_VERBS[override.kind]} by {override.by}: {override.reason}"
+    if override.expires_wall is not None:
+        text += f" (until {instant(override.expires_wall)})"
+    return text
+
+
+def change(added: Sequence[str], withdrawn: Sequence[str], why: str) -> str:
+    """``adds 192.0.2.1, withdraws 192.0.2.2: 1 of 2 addresses live``."""
+    parts = []
+    if added:
+        parts.append(f"adds {listed(added)}")
+    if withdrawn:
+        parts.append(f"withdraws {listed(withdrawn)}")
+    return f"{', '.join(parts) or 'sets the TTL'}: {why}"
+
+
+def listed(values: Sequence[str], most: int = 6) -> str:
+    """At most ``most`` values by name, the rest as a number."""
+    if len(values) <= most:
+        return ", ".join(values) if values else "nothing"
+    return f"{', '.join(values[:most])} and {len(values) - most} more"
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def instant(wall: float) -> str:
+    """RFC 3339 in UTC, to the second."""
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,125 @@
+"""What is known of one zone, and whether it may be written now: readings, back-off, plans out.
+
+Keeps instants and counts; decides nothing about addresses and touches no provider.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dnslb.model.instant import Now
+from dnslb.model.outcome import Failure, Receipt
+from dnslb.model.plan import Plan
+from dnslb.model.rrset import RRset, RRsetKey, ZoneReading
+from dnslb.model.status import ZoneView
+
+BACKOFF_S = 0.5
+BACKOFF_S_MAX = 300.0
+REFUSED_S = 30.0
+
+
+def backoff_s(failures: int, failure: Failure) -> float:
+    """Seconds until the next try: doubling, jittered, never sooner than the provider said."""
+    first = REFUSED_S if failure.kind == "refused" else BACKOFF_S
+    waited = min(first * 2.0 ** min(failures - 1, 20), BACKOFF_S_MAX) * (0.5 + failure.jitter / 2)
+    return max(waited, failure.retry_after_s or 0.0)
+
+
+@dataclass(slots=True)
+class Zone:
+    """``stale``: what was read must be read again before anything is written. ``revision`` grows
+    whenever ``rrsets`` changes."""
+
+    name: str
+    rrsets: dict[RRsetKey, RRset] = field(default_factory=dict)
+    cnames: dict[str, str] = field(default_factory=dict)
+    names_read: frozenset[str] = frozenset()
+    basis: object = None
+    read_mono: float | None = None
+    read_wall: float | None = None
+    read_after_mono: float = float("-inf")
+    stale: bool = True
+    reading: bool = False
+    outstanding: dict[str, Plan] = field(default_factory=dict)
+    failures: int = 0
+    not_before_mono: float = float("-inf")
+    written_mono: float = float("-inf")
+    success_wall: float | None = None
+    error: str | None = None
+    error_wall: float | None = None
+    needs_version: int = 0
+    blocked: str | None = None
+    revision: int = 0
+
+    def take_reading(self, reading: ZoneReading, now: Now) -> None:
+        self.revision += 1
+        self.rrsets = dict(reading.rrsets)
+        self.cnames = dict(reading.cnames)
+        self.names_read = reading.names
+        self.basis = reading.basis
+        self.read_mono, self.read_wall = now.mono, now.wall
+        self.reading = False
+        self.stale = now.mono < self.read_after_mono
+        self._recover()
+
+    def take_receipt(self, plan: Plan, receipt: Receipt, now: Now) -> None:
+        """The provider accepted the plan: what stands now is what the receipt says."""
+        self.revision += 1
+        new = {rrset.key: rrset for rrset in receipt.rrsets}
+        for change in plan.changes:
+            if change.after is None:
+                self.rrsets.pop(change.key, None)
+            else:
+                self.rrsets[change.key] = new.get(change.key, change.after)
+        if receipt.basis is not None:
+            self.basis = receipt.basis
+        self.success_wall = now.wall
+        self._recover()
+
+    def take_failure(self, failure: Failure, now: Now) -> None:
+        """Whatever went wrong, the next step is to read again, after the back-off."""
+        self.reading = False
+        if failure.kind == "gated":
+            return
+        self.failures += 1
+        self.error, self.error_wall = failure.sentence, self.error_wall or now.wall
+        self.stale = True
+        first_conflict = failure.kind == "conflict" and self.failures == 1
+        wait = 0.0 if first_conflict else backoff_s(self.failures, failure)
+        self.not_before_mono = now.mono + wait
+
+    def _recover(self) -> None:
+        if not self.outstanding:
+            self.failures = 0
+            self.error = self.error_wall = None
+
+    def needs_reading(self, names: frozenset[str], download_s: float, mono: float) -> bool:
+        """Whether a read should be asked for now."""
+        if self.reading or self.outstanding or mono < self.not_before_mono:
+            return False
+        if mono < self.read_after_mono:
+            return False
+        return (
+            self.is_unread(names) or self.read_mono is None or mono >= self.read_mono + download_s
+        )
+
+    def is_unread(self, names: frozenset[str]) -> bool:
+        return self.stale or self.read_mono is None or not names <= self.names_read
+
+    def next_due(self, download_s: float, upload_s: float, mono: float) -> float:
+        """The next instant at which something may be possible here that is not possible now."""
+        due = [self.not_before_mono, self.read_after_mono, self.written_mono + upload_s]
+        if self.read_mono is not None and not self.reading:
+            due.append(self.read_mono + download_s)
+        return min((at for at in due if at > mono), default=float("inf"))
+
+    def to_view(self) -> ZoneView:
+        return ZoneView(
+            name=self.name,
+            last_read_wall=self.read_wall,
+            last_success_wall=self.success_wall,
+            in_flight=bool(self.outstanding),
+            failures=self.failures,
+            error=self.error,
+            blocked=self.blocked,
+        )
