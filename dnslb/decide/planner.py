@@ -94,17 +94,25 @@ class Planner:
             return []
         memory = ground.memory
         for rtype in balancer.lb.rtypes:
-            memory.guard.release(RRsetKey(name, rtype), balancer.living)
+            self._unlatch(RRsetKey(name, rtype), zone, balancer, memory)
         ttl_min = ground.settings.capabilities.ttl_min
         different, equal = differences(balancer, zone.rrsets, memory.owned, ttl_min)
         for key in equal:
             existing = zone.rrsets.get(key)
             self.rivals.settled(key)
-            owned = existing and Owned(zone.name, existing.ttl, existing.values)
-            memory.remember(key, owned)
+            memory.remember(
+                key, Owned(zone.name, existing.ttl, existing.values) if existing else None
+            )
         if different:
             out.open.add(name)
         return different
+
+    def _unlatch(self, key: RRsetKey, zone: Zone, balancer: Balancer, memory: Memory) -> None:
+        """Life returned, or the address is not in DNS any more: it waits for nobody."""
+        if episode := memory.guard.episode(key):
+            rrset = zone.rrsets.get(key)
+            gone = episode.addresses - set(rrset.values if rrset else ())
+            memory.guard.release(key, balancer.living | gone)
 
     def _is_ours_to_change(self, zone: Zone, d: Difference, ground: Ground, out: ZonePlan) -> bool:
         settings, now = ground.settings, ground.now

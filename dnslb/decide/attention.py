@@ -1,0 +1,199 @@
+"""What needs a person, worst first, each with the next step: one list for status and metrics.
+
+Every row is one sentence that an operator can act on. Rows keep the instant at which they were
+first true. Information is not a need: ``status --check`` counts critical and warning rows only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from dnslb.decide import reason
+from dnslb.decide.held import HeldChange, Trouble
+from dnslb.decide.zone import Zone
+from dnslb.model.instant import Now
+from dnslb.model.operator import OperatorState
+from dnslb.model.status import SEVERITIES, AgentView, Attention, LoadBalancerView, Severity
+
+ENDLESS_AFTER_S = 3600.0
+ZONE_CRITICAL_AFTER_S = 300.0
+
+
+class Row(NamedTuple):
+    """An attention row before it knows since when it has been true."""
+
+    severity: Severity
+    kind: str
+    subject: str
+    sentence: str
+    next: str
+
+
+class AttentionList:
+    """Gives rows their age; the same (kind, subject) keeps it while it lasts."""
+
+    def __init__(self) -> None:
+        self._since: dict[tuple[str, str], float] = {}
+
+    def take(self, rows: Iterable[Row], now: Now) -> tuple[Attention, ...]:
+        """All rows of this moment, worst first, then oldest first."""
+        since: dict[tuple[str, str], float] = {}
+        listed = []
+        for row in rows:
+            key = (row.kind, row.subject)
+            at = since.setdefault(key, self._since.get(key, now.wall))
+            listed.append(
+                Attention(row.severity, row.kind, row.subject, at, row.sentence, row.next)
+            )
+        self._since = since
+        listed.sort(key=lambda a: (SEVERITIES.index(a.severity), a.since_wall, a.kind, a.subject))
+        return tuple(listed)
+
+
+def of_loadbalancer(view: LoadBalancerView) -> list[Row]:
+    next_step = f"dnslbctl why {view.name}"
+    if view.frozen is not None:
+        return [
+            Row(
+                "critical",
+                "frozen",
+                view.name,
+                f"{view.name} is frozen, since its evaluation failed: {view.frozen}",
+                "report this as a defect; a reload (SIGHUP) tries again",
+            )
+        ]
+    rows = []
+    if view.state == "down":
+        shown = reason.listed(view.published or ())
+        text = f"{view.name} is down: {view.sentence}; in DNS now: {shown}"
+        rows.append(Row("critical", "all-down", view.name, text, next_step))
+    elif view.state == "unknown":
+        text = f"{view.name}: {view.sentence}"
+        rows.append(Row("warning", "unknown", view.name, text, next_step))
+    elif view.state == "degraded":
+        living = sum(e.counts_as == "living" for e in view.endpoints)
+        text = f"{view.name}: {living} of {len(view.endpoints)} endpoints live"
+        rows.append(Row("info", "degraded", view.name, text, next_step))
+    disputed = [e for e in view.endpoints if e.verdict.is_split and e.verdict.state == "unknown"]
+    if disputed and view.state != "unknown":
+        names = reason.listed([e.endpoint.label for e in disputed], 3)
+        text = f"{view.name}: the agents disagree on {names}, so nothing changes there"
+        rows.append(Row("info", "disagreement", view.name, text, next_step))
+    return rows
+
+
+def of_agents(agents: tuple[AgentView, ...], quorum: int, started: bool) -> list[Row]:
+    """``started``: agents have had the time to report once."""
+    rows = []
+    fresh = sum(agent.fresh for agent in agents)
+    if started and agents and fresh < quorum:
+        rows.append(
+            Row(
+                "critical",
+                "no-quorum-of-agents",
+                "agents",
+                f"{fresh} of {len(agents)} agents report and {quorum} must, so no verdict is "
+                "possible and DNS stays as it is",
+                "start the silent agents, or look at their network and certificates",
+            )
+        )
+    for agent in agents:
+        next_step = f"look at the agent {agent.name}: its process, network, certificate and clock"
+        if not agent.fresh and started:
+            rows.append(Row("warning", "agent-silent", agent.name, agent.sentence, next_step))
+        elif agent.suspect:
+            rows.append(Row("warning", "agent-suspect", agent.name, agent.sentence, next_step))
+    return rows
+
+
+def of_held(held: Iterable[HeldChange]) -> list[Row]:
+    rows = []
+    for change in held:
+        if change.dropped_by is not None:
+            text = f"{change.dropped_by} decided to leave {change.key} as it is: {change.sentence}"
+            rows.append(Row("info", "dropped", change.id, text, f"dnslbctl approve {change.id}"))
+            continue
+        severity: Severity = "critical" if change.kind == "withdrawal" else "warning"
+        next_step = f"dnslbctl approve {change.id}, or dnslbctl drop {change.id} to leave it"
+        rows.append(Row(severity, f"held-{change.kind}", change.id, change.sentence, next_step))
+    return rows
+
+
+def of_troubles(troubles: Iterable[Trouble]) -> list[Row]:
+    return [Row("warning", t.kind, t.subject, t.sentence, t.next) for t in troubles]
+
+
+def of_zone(zone: Zone, now: Now) -> list[Row]:
+    if zone.error is None:
+        return []
+    lasting = zone.error_wall is not None and now.wall - zone.error_wall > ZONE_CRITICAL_AFTER_S
+    text = f"zone {zone.name}: {zone.error}"
+    if zone.failures > 1:
+        text += f" (failed {zone.failures} times)"
+    next_step = "see the sentence; dnslbctl sync tries again at once"
+    return [Row("critical" if lasting else "warning", "zone-error", zone.name, text, next_step)]
+
+
+def of_unserved(name: str, sentence: str) -> Row:
+    return Row(
+        "warning",
+        "no-zone",
+        name,
+        f"{name} is not published: {sentence}",
+        "create the zone at the provider, or take the name out of the configuration",
+    )
+
+
+def of_released(names: Iterable[str]) -> list[Row]:
+    return [
+        Row(
+            "warning",
+            "released",
+            name,
+            f"{name} left the configuration; its records stay in DNS as they are",
+            f"dnslbctl release {name} to forget it, or with --delete to remove its records",
+        )
+        for name in names
+    ]
+
+
+def of_operator(operator: OperatorState, now: Now) -> list[Row]:
+    """Pauses at once; overrides without an end after an hour."""
+    rows = []
+    for pause in operator.pauses.values():
+        where = pause.scope or "everything"
+        text = f"changes of {where} are paused by {pause.by}: {pause.reason}"
+        endless = pause.expires_wall is None and now.wall - pause.created_wall > ENDLESS_AFTER_S
+        severity: Severity = "warning" if endless else "info"
+        step = f"dnslbctl resume{' ' + pause.scope if pause.scope else ''}"
+        rows.append(Row(severity, "paused", where, text, step))
+    for override in operator.overrides.values():
+        if override.expires_wall is not None or now.wall - override.created_wall <= ENDLESS_AFTER_S:
+            continue
+        text = f"{override.endpoint} in {override.lb} is {reason.spoken(override)}, without an end"
+        step = f"dnslbctl --lb {override.lb} clear {override.endpoint}"
+        rows.append(Row("warning", f"endless-{override.kind}", override.endpoint, text, step))
+    return rows
+
+
+def endless_due(operator: OperatorState, now: Now) -> float | None:
+    """Seconds until the next override or pause without an end becomes a row."""
+    records = [*operator.overrides.values(), *operator.pauses.values()]
+    waits = [r.created_wall + ENDLESS_AFTER_S - now.wall for r in records if r.expires_wall is None]
+    return min((wait for wait in waits if wait > 0), default=None)
+
+
+def of_store(sentence: str) -> Row:
+    return Row(
+        "critical",
+        "state-store",
+        "state",
+        f"decisions cannot be made durable, so nothing is written to DNS: {sentence}",
+        "free disk space or repair the state directory; dnslb goes on by itself",
+    )
+
+
+def of_counts(counts: Mapping[str, str]) -> list[Row]:
+    """Plain information, kind → sentence."""
+    return [Row("info", kind, "dnslb", text, "nothing to do") for kind, text in counts.items()]
