@@ -17,6 +17,7 @@ from types import MappingProxyType
 import h11
 import trio
 
+from dnslb.net.clock import mono_s
 from dnslb.net.http_limits import Refusal, Refused
 from dnslb.net.http_message import (
     TEXT,
@@ -104,7 +105,7 @@ class Connection:
                 asked = True
         except Disconnected:
             return False
-        if first and not asked and trio.current_time() >= idle.deadline:
+        if first and not asked and mono_s() >= idle.deadline:
             self._visit.refused(Refusal.HEADER_TIMEOUT, "the client connected and said nothing")
         return asked
 

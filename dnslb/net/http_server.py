@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 import trio
 
+from dnslb.net.clock import mono_s
 from dnslb.net.http1 import Connection
 from dnslb.net.http_limits import HttpStats, Limits, Refusal
 from dnslb.net.http_message import Handler
@@ -74,7 +75,7 @@ class HttpServer:
         if self._service.closing.is_set():
             return
         self._service.closing.set()
-        deadline = trio.current_time() + self._service.limits.grace_s
+        deadline = mono_s() + self._service.limits.grace_s
         for visits in self._visits.values():
             for visit in visits:
                 visit.end_idle()
@@ -127,7 +128,7 @@ class HttpServer:
         except (*_GONE, OSError) as error:
             visit.refused(Refusal.HANDSHAKE_FAILED, handshake_sentence(error))
             return False
-        if not done and trio.current_time() >= waiting.deadline:
+        if not done and mono_s() >= waiting.deadline:
             visit.refused(Refusal.HANDSHAKE_TIMEOUT, "the TLS handshake took too long")
         return done
 
@@ -138,7 +139,7 @@ class HttpServer:
         self._service.stats.open += 1
         self._service.stats.accepted += 1
         if self._service.closing.is_set():
-            visit.whole.deadline = trio.current_time() + self._service.limits.grace_s
+            visit.whole.deadline = mono_s() + self._service.limits.grace_s
 
     def _leave(self, visit: Visit) -> None:
         del self._visits[visit.account][visit]

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import trio
 
+from dnslb.net.clock import mono_s
+
 Send = Callable[[bytes], Awaitable[None]]
 
 
@@ -19,12 +21,12 @@ class _Sender:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._lock = trio.Lock()
-        self.last_at = trio.current_time()
+        self.last_at = mono_s()
 
     async def send(self, data: bytes) -> None:
         async with self._lock:
             await self._send(data)
-            self.last_at = trio.current_time()
+            self.last_at = mono_s()
 
 
 async def send_stream(
@@ -46,7 +48,7 @@ async def send_stream(
     async def beat() -> None:
         while True:
             due_at = sender.last_at + heartbeat_s
-            if trio.current_time() < due_at:
+            if mono_s() < due_at:
                 await trio.sleep_until(due_at)
             else:
                 await sender.send(heartbeat)

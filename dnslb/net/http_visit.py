@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from dnslb.net.clock import mono_s
 from dnslb.net.http_limits import HttpStats, Limits, Refusal
 from dnslb.net.http_message import Handler
 from dnslb.net.peer import Peer
@@ -50,7 +51,7 @@ class Visit:
     @contextlib.contextmanager
     def idling(self, limit_s: float) -> Iterator[trio.CancelScope]:
         """Within it nothing is lost when the visit ends: `end_idle` cancels the scope."""
-        now = trio.current_time()
+        now = mono_s()
         with trio.CancelScope(deadline=now + limit_s) as scope:
             self._idle, self.idle_since = scope, now
             if self.service.closing.is_set():
