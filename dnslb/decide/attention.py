@@ -6,14 +6,14 @@ first true. Information is not a need: ``status --check`` counts critical and wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from dnslb.decide import reason
 from dnslb.decide.held import HeldChange, Trouble
 from dnslb.decide.zone import Zone
 from dnslb.model.instant import Now
-from dnslb.model.operator import OperatorState
+from dnslb.model.operator import OperatorState, Override, Pause
 from dnslb.model.status import SEVERITIES, AgentView, Attention, LoadBalancerView, Severity
 
 ENDLESS_AFTER_S = 3600.0
@@ -179,7 +179,7 @@ def of_operator(operator: OperatorState, now: Now) -> list[Row]:
 
 def endless_due(operator: OperatorState, now: Now) -> float | None:
     """Seconds until the next override or pause without an end becomes a row."""
-    records = [*operator.overrides.values(), *operator.pauses.values()]
+    records: list[Override | Pause] = [*operator.overrides.values(), *operator.pauses.values()]
     waits = [r.created_wall + ENDLESS_AFTER_S - now.wall for r in records if r.expires_wall is None]
     return min((wait for wait in waits if wait > 0), default=None)
 
@@ -192,8 +192,3 @@ def of_store(sentence: str) -> Row:
         f"decisions cannot be made durable, so nothing is written to DNS: {sentence}",
         "free disk space or repair the state directory; dnslb goes on by itself",
     )
-
-
-def of_counts(counts: Mapping[str, str]) -> list[Row]:
-    """Plain information, kind → sentence."""
-    return [Row("info", kind, "dnslb", text, "nothing to do") for kind, text in counts.items()]

@@ -90,6 +90,8 @@ class Damper:
 
     def to_flaps(self, mono: float) -> Flaps | None:
         """For the checkpoint; None when there is nothing worth remembering."""
+        if not self.flaps and self.returned_mono is None:
+            return None
         count = self.flap_count(mono)
         returned = self.returned_mono
         if returned is not None and mono - returned > FLAP_WINDOW_S:

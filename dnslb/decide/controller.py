@@ -1,0 +1,364 @@
+"""The heart: ``step(event, now) → intents`` and ``deadline()``; owns all decision state.
+
+Facts come in as values together with the time; what is to be done goes out as values. It draws
+no luck, reads no clock and touches nothing. What raises while one load balancer is evaluated
+freezes that one; anything else that raises ends the process (`safety.md` 4.8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dnslb.decide import attention, reason
+from dnslb.decide.agents import AgentLedger
+from dnslb.decide.balancer import Balancer
+from dnslb.decide.commands import Accepted, Sight, judge
+from dnslb.decide.events import (
+    CommandGiven,
+    CommitFailed,
+    Committed,
+    Event,
+    LeaseChanged,
+    LoopStalled,
+    PublicationChecked,
+    ReportArrived,
+    SettingsChanged,
+    StateLoaded,
+    Woke,
+    WriteEnded,
+    ZoneFound,
+    ZoneRead,
+)
+from dnslb.decide.gate import Gate
+from dnslb.decide.intents import Answer, Intent, Log, PublishStatus
+from dnslb.decide.picture import Picture
+from dnslb.decide.settings import Settings
+from dnslb.decide.store import Store
+from dnslb.decide.tally import Tally, tally
+from dnslb.decide.writer import Writer
+from dnslb.decide.zones import Zones
+from dnslb.errors import CommandRefused
+from dnslb.model.instant import Now
+from dnslb.model.lease import Lease
+from dnslb.model.outcome import Failure
+from dnslb.model.status import LogEntry, Status
+
+_TURNS_LOGGED_MAX = 20
+
+
+class Controller:
+    """One per process. Call `step` for every event, and again when `deadline` has come."""
+
+    def __init__(self) -> None:
+        self._settings = Settings()
+        self._agents = AgentLedger()
+        self._tally = Tally()
+        self._votes: list[bytes] | None = None
+        self._balancers: dict[str, Balancer] = {}
+        self._by_monitor: list[list[str]] = []
+        self._zones = Zones()
+        self._store = Store()
+        self._gate = Gate()
+        self._writer = Writer(self._zones, self._store)
+        self._picture = Picture()
+        self._lease: Lease | None = None
+        self._dirty: set[str] = set()
+        self._due: dict[str, float] = {}
+        self._counters: dict[str, float] = {}
+        self._out: list[Intent] = []
+        self._last_deadline: float | None = None
+
+    @property
+    def status(self) -> Status | None:
+        """The newest picture; None before the first step."""
+        return self._picture.status
+
+    def step(self, event: Event, now: Now) -> list[Intent]:
+        """Takes one fact, decides anew whatever it concerns, and returns what is to be done."""
+        self._out = []
+        self._take(event, now)
+        self._evaluate(now)
+        return self._out
+
+    def deadline(self) -> float | None:
+        """The monotonic instant at which `Woke` is wanted, if nothing happens before."""
+        return self._last_deadline
+
+    def _take(self, event: Event, now: Now) -> None:
+        match event:
+            case Woke():
+                pass
+            case ReportArrived(report):
+                self._count("reports")
+                if not self._agents.take(report):
+                    self._count("reports_ignored")
+            case WriteEnded(outcome):
+                self._take_write(event, now)
+            case ZoneRead(outcome):
+                zone = self._zones.by_name.get(outcome.zone)
+                if zone is None:
+                    return
+                if isinstance(outcome.result, Failure):
+                    zone.take_failure(outcome.result, now)
+                    self._count("read_failures")
+                    self._log("zone-error", f"zone {zone.name}: {outcome.result.sentence}", now)
+                else:
+                    zone.take_reading(outcome.result, now)
+                    self._dirty |= self._zones.names_in(zone.name) & self._balancers.keys()
+            case ZoneFound(name, result):
+                self._zones.take_found(name, result, now)
+                if name in self._balancers:
+                    self._balancers[name].zone = self._zones.of_owner.get(name)
+                    self._dirty.add(name)
+            case Committed(ticket, state):
+                before = self._store.operator
+                answer = self._store.committed(ticket, state)
+                self._touch_overrides(before.overrides.keys() ^ state.operator.overrides.keys())
+                self._touch_overrides(
+                    k for k, o in state.operator.overrides.items() if before.overrides.get(k) != o
+                )
+                self._finish(answer, now)
+            case CommitFailed(ticket, sentence):
+                self._count("commit_failures")
+                self._log("state-store", f"decisions could not be stored: {sentence}", now)
+                self._finish(self._store.failed(ticket, sentence, now), now)
+            case CommandGiven(ticket, _):
+                self._take_command(event, now)
+            case LoopStalled(stalled_s):
+                self._count("loop_stalls")
+                self._gate.stalled(now)
+                self._log("stall", f"our own event loop stood still for {stalled_s:.2f} s", now)
+            case LeaseChanged(lease):
+                self._take_lease(lease, now)
+            case StateLoaded(state, guard_age_s):
+                self._store.load(state, guard_age_s, now, force=self._lease is None)
+                self._restore_flaps(now)
+                self._want_zones()
+                self._dirty |= self._balancers.keys()
+            case SettingsChanged(settings):
+                self._configure(settings, now)
+            case PublicationChecked(plan_id, lagging):
+                if not lagging:
+                    self._writer.ledger.published(plan_id, now)
+
+    def _configure(self, settings: Settings, now: Now) -> None:
+        self._settings = settings
+        self._gate.start(now)
+        self._agents.configure(settings)
+        old, self._balancers = self._balancers, {}
+        monitors = settings.monitors
+        for lb in settings.loadbalancers:
+            balancer = old.get(lb.name)
+            if balancer is None:
+                balancer = Balancer(lb, monitors)
+            else:
+                balancer.reconfigure(lb, monitors)
+            balancer.zone = self._zones.of_owner.get(lb.name)
+            self._balancers[lb.name] = balancer
+        self._by_monitor = [[] for _ in monitors.monitors]
+        for name, balancer in self._balancers.items():
+            for index in set(balancer.indexes):
+                self._by_monitor[index].append(name)
+        self._votes = None
+        self._due = {}
+        self._dirty = set(self._balancers)
+        self._writer.configure(settings)
+        self._restore_flaps(now)
+        self._want_zones()
+
+    def _want_zones(self) -> None:
+        """Configured names, and those that were ours and are released."""
+        if self._settings.provider is None:
+            return
+        for key, owned in self._store.memory.owned.items():
+            self._zones.place(key.name, owned.zone)
+        names = set(self._balancers) | {key.name for key in self._store.memory.owned}
+        self._zones.want(names)
+        for name, balancer in self._balancers.items():
+            balancer.zone = self._zones.of_owner.get(name)
+
+    def _restore_flaps(self, now: Now) -> None:
+        for (lb, address), flaps in self._store.take_flaps().items():
+            balancer = self._balancers.get(lb)
+            if balancer is not None and address in balancer.dampers:
+                balancer.dampers[address].restore(flaps, self._store.loaded_age_s(now), now.mono)
+
+    def _take_lease(self, lease: Lease | None, now: Now) -> None:
+        held, self._lease = self._lease, lease
+        if lease is None:
+            if held is not None:
+                self._log("lease", "the right to write is gone; nothing is written", now)
+            return
+        if held is not None and held.token == lease.token:
+            return
+        capabilities = self._settings.capabilities
+        calm = capabilities.fenced or lease.clean_start
+        wait_s = 0.0 if calm else capabilities.write_s_max
+        self._zones.take_over(now.mono + wait_s)
+        self._store.take_over(now)
+        self._restore_flaps(now)
+        self._want_zones()
+        self._dirty |= self._balancers.keys()
+        self._log("lease", f"{lease.holder} may write now (term {lease.term})", now)
+
+    def _take_write(self, event: WriteEnded, now: Now) -> None:
+        plan, result = event.outcome.plan, event.outcome.result
+        self._writer.take_outcome(event.outcome, now)
+        if isinstance(result, Failure):
+            if result.kind == "gated":
+                return
+            self._count("write_failures", plan.zone)
+            self._log("write-failed", f"zone {plan.zone}: {result.sentence}", now, plan=plan.id)
+            if result.kind == "fenced":
+                self._out += self._writer.resign(result.sentence)
+            return
+        self._count("writes", plan.zone)
+        for change in plan.changes:
+            self._log("applied", f"{change.key}: {change.reason}", now, plan=plan.id)
+        for notice in result.notices:
+            self._count("write_notices", plan.zone)
+            self._log("notice", f"zone {plan.zone}: {notice}", now, plan=plan.id)
+        self._dirty |= {c.key.name for c in plan.changes} & self._balancers.keys()
+
+    def _take_command(self, event: CommandGiven, now: Now) -> None:
+        command = event.command
+        try:
+            if self._settings.dry_run:
+                raise CommandRefused("this is a dry run: nothing is steered here")
+            if self._lease is None:
+                raise CommandRefused("this instance does not lead; ask the one that does")
+            accepted = judge(command, self._sight(), now)
+        except CommandRefused as e:
+            self._log("refused", f"{command.kind} by {command.by}: {e}", now)
+            self._out.append(Answer(event.ticket, False, str(e)))
+            return
+        self._log("command", f"{command.by}: {accepted.sentence}", now, reason=command.reason)
+        if accepted.reread:
+            self._zones.reread()
+        for key in [k for k in self._store.memory.owned if k.name in accepted.forget]:
+            self._store.memory.remember(key, None)
+        if accepted.forget:
+            self._want_zones()
+        if accepted.changes:
+            self._out.append(self._store.propose_command(event.ticket, accepted))
+        else:
+            self._finish((event.ticket, accepted, None), now)
+
+    def _sight(self) -> Sight:
+        store = self._store
+        zones = frozenset(self._zones.by_name)
+        held = self._writer.ledger.held
+        return Sight(self._balancers, zones, store.operator, held, store.memory.owned)
+
+    def _finish(self, answer: tuple[int, Accepted, str | None] | None, now: Now) -> None:
+        """A command's commit ended: tell who waits."""
+        if answer is None:
+            return
+        ticket, accepted, error = answer
+        if error is not None:
+            self._out.append(Answer(ticket, False, f"not done, nothing was changed: {error}"))
+            return
+        self._dirty |= set(accepted.lbs) & self._balancers.keys()
+        self._out.append(Answer(ticket, True, accepted.sentence, accepted.lbs, accepted.addresses))
+
+    def _touch_overrides(self, keys: Iterable[tuple[str, str]]) -> None:
+        for lb, _ in keys:
+            if lb in self._balancers:
+                self._dirty.add(lb)
+
+    def _evaluate(self, now: Now) -> None:
+        """Tally to desired for whatever changed; then, for the lease holder, what may go out."""
+        self._tally_votes(now)
+        self._dirty |= {name for name, due in self._due.items() if due <= now.mono}
+        dirty, self._dirty = self._dirty, set()
+        for name in sorted(dirty):
+            self._evaluate_one(self._balancers[name], now)
+        self._gate.refresh(self._agents, self._settings, now)
+        may_plan = self._store.loaded and (self._lease is not None or self._settings.dry_run)
+        if may_plan and self._settings.provider is not None:
+            self._out += self._zones.requests(self._settings, now)
+            self._out += self._writer.round(
+                dirty, self._balancers, self._lease, self._gate, self._settings, now
+            )
+            if self._lease is not None:
+                self._out += self._store.upkeep(self._writer.ledger, self._zones, now)
+        for entry in self._writer.take_log():
+            self._out.append(Log(entry))
+        status = self._picture.draw(
+            self._settings,
+            self._balancers,
+            dirty,
+            self._agents,
+            self._zones,
+            self._writer,
+            self._store,
+            self._gate,
+            self._lease,
+            self._counters,
+            now,
+        )
+        self._out.append(PublishStatus(status))
+        self._last_deadline = self._next_deadline(now)
+
+    def _tally_votes(self, now: Now) -> None:
+        votes, turned = self._agents.refresh(now)
+        for name, fresh in turned:
+            text = f"{name} reports" if fresh else f"{name} is silent, so it has no vote"
+            self._log("agent", text, now)
+        if votes == self._votes:
+            return
+        self._votes = votes
+        older = self._tally
+        monitors, agents = self._settings.monitors, len(self._settings.agents)
+        self._tally = tally(votes, len(monitors), agents)
+        for index in self._tally.changed_since(older):
+            self._dirty.update(self._by_monitor[index])
+
+    def _evaluate_one(self, balancer: Balancer, now: Now) -> None:
+        name = balancer.lb.name
+        self._due.pop(name, None)
+        published = self._published(name)
+        if balancer.frozen is not None:
+            balancer.freeze(balancer.frozen, published)
+            return
+        try:
+            balancer.evaluate(self._tally, self._agents, self._store.operator, published, now)
+        except Exception as e:  # noqa: BLE001  the boundary of safety.md 4.8
+            sentence = f"{type(e).__name__}: {e}"
+            balancer.freeze(sentence, published)
+            self._count("frozen")
+            self._log("frozen", f"{name} is frozen: {sentence}", now)
+            return
+        if balancer.due_mono is not None:
+            self._due[name] = balancer.due_mono
+        for endpoint, sentence in balancer.turned[:_TURNS_LOGGED_MAX]:
+            self._log("verdict", f"{endpoint.label}: {sentence}", now, lb=name)
+        if (more := len(balancer.turned) - _TURNS_LOGGED_MAX) > 0:
+            self._log("verdict", f"{reason.plural(more, 'more endpoint')} turned", now, lb=name)
+
+    def _published(self, name: str) -> tuple[str, ...] | None:
+        """What stands in DNS as far as this instance knows: read, else remembered."""
+        read = self._zones.published(name)
+        return read if read is not None else self._store.remembered(name)
+
+    def _next_deadline(self, now: Now) -> float | None:
+        due = [
+            self._agents.next_expiry(),
+            min(self._due.values(), default=None),
+            self._zones.next_due(self._settings, now.mono),
+            self._writer.due_mono,
+            self._store.next_due(now),
+        ]
+        if (wait := attention.endless_due(self._store.operator, now)) is not None:
+            due.append(now.mono + wait)
+        if self._picture.started_due is not None:
+            due.append(self._picture.started_due)
+        soonest = min((at for at in due if at is not None), default=float("inf"))
+        return None if soonest == float("inf") else max(soonest, now.mono)
+
+    def _count(self, name: str, label: str = "") -> None:
+        key = f"{name}:{label}" if label else name
+        self._counters[key] = self._counters.get(key, 0) + 1
+
+    def _log(self, kind: str, message: str, now: Now, **fields: object) -> None:
+        self._out.append(Log(LogEntry(now.wall, kind, message, fields)))

@@ -1,0 +1,127 @@
+"""Draws the status: one immutable picture per step, sharing whatever did not change.
+
+Translates the controller's parts into `model.status` and nothing else; decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dnslb.decide import attention
+from dnslb.decide.agents import AgentLedger
+from dnslb.decide.attention import AttentionList, Row
+from dnslb.decide.balancer import Balancer
+from dnslb.decide.gate import Gate
+from dnslb.decide.settings import Settings
+from dnslb.decide.store import Store
+from dnslb.decide.writer import Writer
+from dnslb.decide.zones import Zones
+from dnslb.model.instant import Now
+from dnslb.model.lease import Lease
+from dnslb.model.status import ChangeView, LoadBalancerView, Status
+
+AGENTS_START_S = 15.0
+"""How long agents may take to report for the first time before that is worth a row."""
+
+
+class Picture:
+    def __init__(self) -> None:
+        self.status: Status | None = None
+        self.started_due: float | None = None
+        self._started_mono: float | None = None
+        self._views: Mapping[str, LoadBalancerView] = {}
+        self._rows: dict[str, list[Row]] = {}
+        self._attention = AttentionList()
+        self._changes: tuple[ChangeView, ...] = ()
+        self._changes_revision = -1
+        self._revision = 0
+
+    def draw(
+        self,
+        settings: Settings,
+        balancers: Mapping[str, Balancer],
+        dirty: set[str],
+        agents: AgentLedger,
+        zones: Zones,
+        writer: Writer,
+        store: Store,
+        gate: Gate,
+        lease: Lease | None,
+        counters: Mapping[str, float],
+        now: Now,
+    ) -> Status:
+        self._take_views(balancers, dirty)
+        if writer.ledger.revision != self._changes_revision:
+            self._changes_revision = writer.ledger.revision
+            self._changes = writer.ledger.views()
+        released = tuple(sorted({k.name for k in store.memory.owned if k.name not in balancers}))
+        agent_views = agents.views()
+        rows = [row for rows in self._rows.values() for row in rows]
+        rows += attention.of_agents(agent_views, settings.quorum, self._started(now))
+        rows += self._provider_rows(settings, zones, writer, store, now)
+        rows += attention.of_released(released)
+        rows += attention.of_operator(store.operator, now)
+        self._revision += 1
+        self.status = Status(
+            revision=self._revision,
+            at=now,
+            monitors=settings.monitors,
+            loadbalancers=self._views,
+            agents=agent_views,
+            zones={name: zone.to_view() for name, zone in zones.by_name.items()},
+            changes=self._changes,
+            lease=lease,
+            gate=gate.closed or gate.no_withdrawals,
+            operator=store.operator,
+            released=released,
+            attention=self._attention.take(rows, now),
+            dry_run=settings.dry_run,
+            counters=dict(counters),
+        )
+        return self.status
+
+    def _take_views(self, balancers: Mapping[str, Balancer], dirty: set[str]) -> None:
+        if not dirty and self._views.keys() == balancers.keys():
+            return
+        self._views = {n: b.view for n, b in balancers.items() if b.view is not None}
+        for name in self._rows.keys() - balancers.keys():
+            del self._rows[name]
+        for name in dirty:
+            if (view := self._views.get(name)) is not None:
+                self._rows[name] = attention.of_loadbalancer(view)
+
+    def _started(self, now: Now) -> bool:
+        """Whether every agent has had the time to report."""
+        if self._started_mono is None:
+            self._started_mono = now.mono
+        due = self._started_mono + AGENTS_START_S
+        started = now.mono >= due
+        self.started_due = None if started else due
+        return started
+
+    def _provider_rows(
+        self,
+        settings: Settings,
+        zones: Zones,
+        writer: Writer,
+        store: Store,
+        now: Now,
+    ) -> list[Row]:
+        rows: list[Row] = []
+        if settings.provider is None:
+            if settings.loadbalancers:
+                text = "no provider is configured, so verdicts are shown and nothing is published"
+                rows.append(Row("info", "no-provider", "dnslb", text, "configure a provider"))
+            return rows
+        if settings.dry_run:
+            text = "this is a dry run: nothing is written, changes are only shown"
+            rows.append(Row("info", "dry-run", "dnslb", text, "start without -dry-run to write"))
+        for zone in zones.by_name.values():
+            rows += attention.of_zone(zone, now)
+        rows += [attention.of_unserved(name, sentence) for name, sentence in zones.unserved()]
+        rows += attention.of_held(writer.ledger.held.values())
+        for plan in writer.plans.values():
+            rows += attention.of_troubles(plan.troubles)
+        if store.error is not None:
+            rows.append(attention.of_store(store.error))
+        return rows

@@ -1,0 +1,183 @@
+"""The controller's side of the state store: what is durable, what waits to be, who waits for it.
+
+Composes commits and matches their ends; stores nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dnslb.decide.balancer import Balancer
+from dnslb.decide.commands import Accepted
+from dnslb.decide.guard import APPROVAL_S_MAX
+from dnslb.decide.intents import Commit, Intent
+from dnslb.decide.ledger import Ledger
+from dnslb.decide.memory import Memory
+from dnslb.decide.zones import Zones
+from dnslb.model.checkpoint import Flaps, Member, RecordDecisions, StateChange, StoredState
+from dnslb.model.instant import Now
+from dnslb.model.operator import ClearOverrides, ClearPauses, OperatorState, Settle
+
+_RETRY_S = 1.0
+_RETRY_S_MAX = 60.0
+
+
+class Store:
+    """``error``: why the last commit failed, or None."""
+
+    def __init__(self) -> None:
+        self.memory = Memory()
+        self.loaded = False
+        self.error: str | None = None
+        self._state = StoredState()
+        self._loaded_mono = 0.0
+        self._guard_age_s = 0.0
+        self._flaps: Mapping[Member, Flaps] = {}
+        self._tickets = 0
+        self._record: tuple[int, RecordDecisions, int] | None = None
+        self._commands: dict[int, tuple[int, Accepted]] = {}
+        self._upkeep: int | None = None
+        self._failures = 0
+        self._not_before_mono = float("-inf")
+        self._settle_ids: set[str] = set()
+        self._settle_names: set[str] = set()
+
+    @property
+    def operator(self) -> OperatorState:
+        return self._state.operator
+
+    def load(self, state: StoredState, guard_age_s: float, now: Now, force: bool) -> None:
+        """What the store holds. The lease holder's own memory is newer than the checkpoint."""
+        self._state = state
+        if force or not self.loaded:
+            self._guard_age_s, self._loaded_mono = guard_age_s, now.mono
+            self._flaps = state.checkpoint.guard.flaps
+            self.memory.load(state.checkpoint, guard_age_s, now)
+        self.loaded = True
+
+    def loaded_age_s(self, now: Now) -> float:
+        return self._guard_age_s + (now.mono - self._loaded_mono)
+
+    def take_over(self, now: Now) -> None:
+        """A new lease: the stored memory is the predecessor's last word."""
+        if self.loaded:
+            self.memory.load(self._state.checkpoint, self.loaded_age_s(now), now)
+            self._flaps = self._state.checkpoint.guard.flaps
+
+    def take_flaps(self) -> Mapping[Member, Flaps]:
+        """Remembered flaps that no damper has taken yet."""
+        flaps = self._flaps
+        if self.loaded:
+            self._flaps = {}
+        return flaps
+
+    def remembered(self, name: str) -> tuple[str, ...] | None:
+        """The addresses that we last left at ``name``; None when it was never ours."""
+        mine = [o for k, o in self.memory.owned.items() if k.name == name]
+        return tuple(v for o in mine for v in o.values) if mine else None
+
+    def propose_command(self, ticket: int, accepted: Accepted) -> Commit:
+        commit = self._commit(accepted.changes)
+        self._commands[commit.ticket] = (ticket, accepted)
+        return commit
+
+    def _commit(self, changes: tuple[StateChange, ...]) -> Commit:
+        self._tickets += 1
+        return Commit(self._tickets, changes)
+
+    def propose_record(self, balancers: Iterable[Balancer], now: Now) -> Commit | None:
+        """A commit of all decisions not yet durable; None when there is nothing, one is under
+        way, or the last one failed a moment ago."""
+        memory = self.memory
+        if self._record is not None or memory.version == memory.committed:
+            return None
+        if now.mono < self._not_before_mono:
+            return None
+        flaps = {
+            (balancer.lb.name, address): remembered
+            for balancer in balancers
+            for address, damper in balancer.dampers.items()
+            if (remembered := damper.to_flaps(now.mono)) is not None
+        }
+        record = memory.to_record(flaps, now)
+        commit = self._commit((record,))
+        self._record = (commit.ticket, record, memory.version)
+        return commit
+
+    def committed(self, ticket: int, state: StoredState) -> tuple[int, Accepted, str | None] | None:
+        """Returns the command that waits for this commit, if any."""
+        self._state = state
+        if self._record is not None and self._record[0] == ticket:
+            self.memory.committed = self._record[2]
+            self._record = None
+            self._failures, self.error = 0, None
+        if self._upkeep == ticket:
+            self._upkeep = None
+        waiting = self._commands.pop(ticket, None)
+        return None if waiting is None else (*waiting, None)
+
+    def failed(
+        self, ticket: int, sentence: str, now: Now
+    ) -> tuple[int, Accepted, str | None] | None:
+        if self._record is not None and self._record[0] == ticket:
+            self.memory.retry(self._record[1])
+            self._record = None
+        if self._upkeep == ticket:
+            self._upkeep = None
+        self._failures += 1
+        self.error = sentence
+        wait = min(_RETRY_S * 2.0 ** (self._failures - 1), _RETRY_S_MAX)
+        self._not_before_mono = now.mono + wait
+        waiting = self._commands.pop(ticket, None)
+        return None if waiting is None else (*waiting, sentence)
+
+    def settle(self, held_ids: Iterable[str] = (), names: Iterable[str] = ()) -> None:
+        """Approvals that a write consumed and deletions that are done leave the state."""
+        self._settle_ids.update(held_ids)
+        self._settle_names.update(names)
+
+    def upkeep(self, ledger: Ledger, zones: Zones, now: Now) -> list[Intent]:
+        """What time or a write has ended leaves the operator state: judged here, committed."""
+        if self._upkeep is not None or now.mono < self._not_before_mono:
+            return []
+        operator = self.operator
+        changes: list[StateChange] = []
+        if keys := tuple(k for k, o in operator.overrides.items() if _is_over(o.expires_wall, now)):
+            changes.append(ClearOverrides(keys))
+        if scopes := tuple(s for s, p in operator.pauses.items() if _is_over(p.expires_wall, now)):
+            changes.append(ClearPauses(scopes))
+        ids = self._settle_ids & (operator.approvals.keys() | operator.dropped.keys())
+        ids |= {i for i, a in operator.approvals.items() if _is_stale(a.created_wall, now)}
+        if zones.by_name and all(zones.is_readable(z) for z in zones.by_name.values()):
+            ids |= operator.dropped.keys() - ledger.held.keys()
+        names = self._settle_names & operator.deletions.keys()
+        self._settle_ids.clear()
+        self._settle_names.clear()
+        if ids or names:
+            changes.append(Settle(tuple(sorted(ids)), tuple(sorted(names))))
+        if not changes:
+            return []
+        commit = self._commit(tuple(changes))
+        self._upkeep = commit.ticket
+        return [commit]
+
+    def next_due(self, now: Now) -> float | None:
+        """When an override, pause or approval ends, or a failed commit is tried again."""
+        operator = self.operator
+        ends = [r.expires_wall for r in operator.overrides.values()]
+        ends += [p.expires_wall for p in operator.pauses.values()]
+        ends += [a.created_wall + APPROVAL_S_MAX for a in operator.approvals.values()]
+        due = [now.mono + max(0.0, end - now.wall) for end in ends if end is not None]
+        if self._upkeep is not None or self._not_before_mono > now.mono:
+            due = []
+        if self._not_before_mono > now.mono:
+            due.append(self._not_before_mono)
+        return min(due, default=None)
+
+
+def _is_over(expires_wall: float | None, now: Now) -> bool:
+    return expires_wall is not None and now.wall >= expires_wall
+
+
+def _is_stale(created_wall: float, now: Now) -> bool:
+    return now.wall - created_wall > APPROVAL_S_MAX

@@ -1,0 +1,225 @@
+"""From plans to intents: which zone may be written now, what must be durable first, what came back.
+
+Sends (as `Apply`) only what the planner let through, what is durable and what no gate forbids.
+The lease is asked once more, at the very end, by the zone worker: here it only saves work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dnslb.decide import held, reason
+from dnslb.decide.balancer import Balancer
+from dnslb.decide.gate import Gate
+from dnslb.decide.intents import Apply, Intent, Resign
+from dnslb.decide.ledger import Ledger
+from dnslb.decide.planner import Ground, Planner, ZonePlan
+from dnslb.decide.settings import Settings
+from dnslb.decide.store import Store
+from dnslb.decide.zone import Zone
+from dnslb.decide.zones import Zones
+from dnslb.errors import PlanRefused
+from dnslb.model.checkpoint import Owned
+from dnslb.model.instant import Now
+from dnslb.model.lease import Lease
+from dnslb.model.outcome import Failure, WriteOutcome
+from dnslb.model.plan import Change, Plan
+from dnslb.model.rrset import RRsetKey
+from dnslb.model.status import LogEntry
+
+_GATED_WAIT_S = 0.05
+
+
+class Writer:
+    """Rounds of planning over the zones that have something to look at."""
+
+    def __init__(self, zones: Zones, store: Store) -> None:
+        self._zones = zones
+        self._store = store
+        self._planner = Planner()
+        self.ledger = Ledger()
+        self.plans: dict[str, ZonePlan] = {}
+        self.due_mono: float | None = None
+        self._unsettled: dict[str, set[str]] = {}
+        self._approvals: dict[str, dict[str, tuple[RRsetKey, frozenset[str]]]] = {}
+        self._held_logged: set[str] = set()
+        self._log: list[LogEntry] = []
+
+    def configure(self, settings: Settings) -> None:
+        """Held withdrawals of names that left the configuration are over."""
+        guard = self._store.memory.guard
+        for key, episode in list(guard.episodes.items()):
+            if key.name not in settings.by_name:
+                guard.release(key, set(episode.addresses))
+        for names in self._unsettled.values():
+            names.intersection_update(settings.by_name)
+
+    def take_log(self) -> list[LogEntry]:
+        entries, self._log = self._log, []
+        return entries
+
+    def round(
+        self,
+        dirty: set[str],
+        balancers: Mapping[str, Balancer],
+        lease: Lease | None,
+        gate: Gate,
+        settings: Settings,
+        now: Now,
+    ) -> list[Intent]:
+        """Plans anew what changed or is still open, and returns what is to be done now."""
+        work = self._work(dirty, balancers)
+        ground = Ground(
+            self._store.memory, self._store.operator, settings, gate.no_withdrawals, now
+        )
+        plans = self._planner.plan(work, self._zones.by_name.values(), ground)
+        self.plans.update(plans)
+        self.due_mono = min((p.due_mono for p in self.plans.values()), default=None)
+        ready: list[tuple[Zone, ZonePlan]] = []
+        for name, plan in plans.items():
+            zone = self._zones.by_name[name]
+            self._unsettled[name] = plan.open
+            zone.blocked = self._blocked(zone, lease, gate, settings, now)
+            self.ledger.take_round(name, plan, zone.blocked, now)
+            self._store.settle(names=plan.deleted_names)
+            if plan.changes and zone.blocked is None:
+                ready.append((zone, plan))
+        self.ledger.prune()
+        self._log_held(now)
+        if lease is None:
+            return []
+        for zone, plan in ready:
+            self._intend(zone, plan.changes)
+        commit = self._store.propose_record(balancers.values(), now)
+        intents: list[Intent] = [commit] if commit else []
+        for zone, plan in ready:
+            intents += self._send(zone, plan, balancers, lease, now)
+        return intents
+
+    def _work(
+        self, dirty: set[str], balancers: Mapping[str, Balancer]
+    ) -> dict[str, tuple[Zone, list[Balancer]]]:
+        for name in dirty:
+            zone_name = self._zones.of_owner.get(name)
+            if zone_name is not None:
+                self._unsettled.setdefault(zone_name, set()).add(name)
+        deleting = {self._zones.of_owner.get(n) for n in self._store.operator.deletions}
+        work = {}
+        for name, zone in self._zones.by_name.items():
+            names = self._unsettled.get(name, set())
+            if (names or name in deleting or self._is_open(name)) and self._zones.is_readable(zone):
+                work[name] = (zone, [balancers[n] for n in sorted(names) if n in balancers])
+        return work
+
+    def _is_open(self, zone: str) -> bool:
+        plan = self.plans.get(zone)
+        return plan is not None and bool(plan.changes or plan.waiting or plan.held or plan.troubles)
+
+    def _blocked(
+        self, zone: Zone, lease: Lease | None, gate: Gate, settings: Settings, now: Now
+    ) -> str | None:
+        """Why nothing of this zone is sent now, or None."""
+        if settings.dry_run:
+            return "dry run: nothing is written"
+        if lease is None or not lease.holds(now.boot):
+            return "this instance does not hold the right to write"
+        if gate.closed is not None:
+            return gate.closed
+        if len(zone.outstanding) > 1:
+            return "a write is under way"
+        if zone.outstanding:
+            return None
+        if now.mono < zone.not_before_mono:
+            return "waiting before the next try"
+        if now.mono < zone.written_mono + settings.upload_interval_s:
+            return "waiting out zone-sync-interval-upload"
+        return None
+
+    def _intend(self, zone: Zone, changes: list[Change]) -> None:
+        """What we are about to write becomes part of what must be durable first."""
+        memory = self._store.memory
+        for change in changes:
+            known = memory.owned.get(change.key)
+            before = change.before.values if change.before else ()
+            ttl = change.before.ttl if change.before else change.after.ttl if change.after else 0
+            intended = change.after.values if change.after else ()
+            owned = Owned(
+                zone.name,
+                known.ttl if known else ttl,
+                before if change.cause == "drift" or known is None else known.values,
+                intended,
+            )
+            memory.remember(change.key, owned)
+        zone.needs_version = memory.version
+
+    def _send(
+        self,
+        zone: Zone,
+        plan: ZonePlan,
+        balancers: Mapping[str, Balancer],
+        lease: Lease,
+        now: Now,
+    ) -> list[Intent]:
+        if self._store.memory.committed < zone.needs_version:
+            return []
+        changes = tuple(plan.changes)
+        if any(out.changes == changes for out in zone.outstanding.values()):
+            return []
+        outgoing = Plan(zone.name, changes, lease.term, zone.basis)
+        owned = {name for name in self._zones.names_in(zone.name) if name in balancers}
+        owned |= self._store.operator.deletions.keys()
+        try:
+            outgoing.check(owned)
+        except PlanRefused as e:
+            trouble = held.Trouble("plan-refused", zone.name, str(e), "report this as a defect")
+            plan.troubles.append(trouble)
+            return []
+        zone.outstanding[outgoing.id] = outgoing
+        zone.written_mono = now.mono
+        self._approvals[outgoing.id] = dict(plan.approvals)
+        self.ledger.sent(outgoing, now)
+        return [Apply(outgoing)]
+
+    def take_outcome(self, outcome: WriteOutcome, now: Now) -> None:
+        """What became of a plan: the zone's new state, or when to try again."""
+        plan, result = outcome.plan, outcome.result
+        approvals = self._approvals.pop(plan.id, {})
+        zone = self._zones.by_name.get(plan.zone)
+        if zone is not None:
+            zone.outstanding.pop(plan.id, None)
+        if isinstance(result, Failure):
+            if result.kind == "gated":
+                self.ledger.superseded(plan)
+                if zone is not None:
+                    zone.not_before_mono = max(zone.not_before_mono, now.mono + _GATED_WAIT_S)
+            else:
+                self.ledger.failed(plan, result)
+            if zone is not None:
+                zone.take_failure(result, now)
+            return
+        if zone is not None:
+            zone.take_receipt(plan, result, now)
+        self.ledger.applied(plan, now)
+        memory = self._store.memory
+        for change in plan.changes:
+            after = change.after
+            owned = Owned(plan.zone, after.ttl, after.values) if after else None
+            memory.remember(change.key, owned)
+        changed = {change.key for change in plan.changes}
+        for id_, (key, addresses) in approvals.items():
+            if key in changed:
+                memory.guard.release(key, addresses)
+                self._store.settle(held_ids=[id_])
+
+    def resign(self, why: str) -> list[Intent]:
+        return [Resign(why)]
+
+    def _log_held(self, now: Now) -> None:
+        """Each held change is told once in the event log."""
+        current = self.ledger.held
+        for id_ in sorted(current.keys() - self._held_logged):
+            change = current[id_]
+            text = f"held {id_}: {change.sentence}"
+            fields = {"id": id_, "addresses": reason.listed(sorted(change.addresses))}
+            self._log.append(LogEntry(now.wall, "held", text, fields))
+        self._held_logged = set(current)

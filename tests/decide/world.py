@@ -1,0 +1,265 @@
+"""A small world around the controller: zones in memory, a store, agents and a clock, all synchronous.
+
+Carries intents out at once unless told to hold them back; nothing sleeps and nothing is random.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from dnslb.decide.controller import Controller
+from dnslb.decide.events import (
+    CommandGiven,
+    CommitFailed,
+    Committed,
+    Event,
+    LeaseChanged,
+    ReportArrived,
+    SettingsChanged,
+    StateLoaded,
+    Woke,
+    WriteEnded,
+    ZoneFound,
+    ZoneRead,
+)
+from dnslb.decide.intents import (
+    Answer,
+    Apply,
+    Commit,
+    FindZones,
+    Intent,
+    Log,
+    PublishStatus,
+    ReadZone,
+    Resign,
+)
+from dnslb.decide.settings import Settings
+from dnslb.model.checkpoint import StoredState
+from dnslb.model.command import Command, CommandKind
+from dnslb.model.instant import Now
+from dnslb.model.lease import FencingToken, Lease
+from dnslb.model.loadbalancer import Endpoint, LoadBalancer, Monitor, Policy
+from dnslb.model.names import longest_zone
+from dnslb.model.outcome import Failure, ReadOutcome, Receipt, WriteOutcome
+from dnslb.model.plan import Plan
+from dnslb.model.report import DOWN, UNKNOWN, UP, Report
+from dnslb.model.rrset import RRset, RRsetKey, ZoneReading
+from dnslb.model.status import Status
+
+WORDS = {"up": UP, "down": DOWN, "unknown": UNKNOWN}
+
+
+def endpoint(url: str, address: str | None = None, priority: int = 0) -> Endpoint:
+    monitor = Monitor.from_url(url)
+    return Endpoint(monitor, address or monitor.host, priority)
+
+
+def balancer(name: str, *endpoints: str | Endpoint, **policy: object) -> LoadBalancer:
+    """Endpoints as bare addresses (checked by tcp on port 80), URLs, or values."""
+    made = []
+    for one in endpoints:
+        if isinstance(one, Endpoint):
+            made.append(one)
+        elif "://" in one:
+            made.append(endpoint(one))
+        else:
+            made.append(endpoint(f"tcp://[{one}]:80" if ":" in one else f"tcp://{one}:80"))
+    return LoadBalancer(name, tuple(made), Policy(**policy))  # type: ignore[arg-type]
+
+
+@dataclass
+class World:
+    """``records``: what DNS holds, (name, type) → (ttl, values). ``fail_write``,
+    ``fail_read``, ``fail_commit``: what the next ones answer instead. ``slow``: writes wait for
+    `finish_writes`."""
+
+    settings: Settings
+    zones: tuple[str, ...] = ("example.org",)
+    records: dict[RRsetKey, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    cnames: dict[str, str] = field(default_factory=dict)
+    state: StoredState = field(default_factory=StoredState)
+    now: Now = Now(1000.0, 1000.0, 1_700_000_000.0)
+    fail_write: deque[Failure] = field(default_factory=deque)
+    fail_read: deque[Failure] = field(default_factory=deque)
+    fail_commit: deque[str] = field(default_factory=deque)
+    slow: bool = False
+
+    def __post_init__(self) -> None:
+        self.controller = Controller()
+        self.log: list[tuple[str, str]] = []
+        self.applied: list[Plan] = []
+        self.waiting: list[Plan] = []
+        self.answers: dict[int, Answer] = {}
+        self.resigned: list[str] = []
+        self.commits: list[Commit] = []
+        self._tickets = 0
+        self._votes: dict[str, dict[str, int]] = {}
+
+    @property
+    def status(self) -> Status:
+        status = self.controller.status
+        assert status is not None
+        return status
+
+    def start(self, lease: bool = True, guard_age_s: float = 0.0) -> World:
+        self.feed(SettingsChanged(self.settings))
+        self.feed(StateLoaded(self.state, guard_age_s))
+        if lease:
+            self.feed(LeaseChanged(self.lease()))
+        return self
+
+    def lease(self, term: int = 0, nonce: str = "n1", clean: bool = True) -> Lease:
+        return Lease("here", FencingToken("owner", 1, term, nonce), clean_start=clean)
+
+    def feed(self, event: Event) -> list[Intent]:
+        """Steps, then carries out what came out until nothing more comes."""
+        seen: list[Intent] = []
+        queue = deque([event])
+        for _ in range(1000):
+            if not queue:
+                return seen
+            intents = self.controller.step(queue.popleft(), self.now)
+            seen += intents
+            for intent in intents:
+                queue.extend(self._carry_out(intent))
+        raise AssertionError("the controller and the world never come to rest")
+
+    def _carry_out(self, intent: Intent) -> Iterable[Event]:
+        match intent:
+            case FindZones(names):
+                return [ZoneFound(n, longest_zone(n, self.zones)) for n in names]
+            case ReadZone(zone, names):
+                return [ZoneRead(ReadOutcome(zone, self._read(zone, names)))]
+            case Commit(ticket, changes):
+                self.commits.append(intent)
+                if self.fail_commit:
+                    return [CommitFailed(ticket, self.fail_commit.popleft())]
+                for change in changes:
+                    self.state = self.state.apply(change)
+                return [Committed(ticket, self.state)]
+            case Apply(plan):
+                if self.slow:
+                    self.waiting.append(plan)
+                    return []
+                return [self._write(plan)]
+            case Answer(ticket):
+                self.answers[ticket] = intent
+            case Resign(why):
+                self.resigned.append(why)
+            case Log(entry):
+                self.log.append((entry.kind, entry.message))
+            case PublishStatus():
+                pass
+        return []
+
+    def _read(self, zone: str, names: frozenset[str]) -> ZoneReading | Failure:
+        if self.fail_read:
+            return self.fail_read.popleft()
+        rrsets = {
+            key: RRset(key, ttl, values)
+            for key, (ttl, values) in self.records.items()
+            if key.name in names
+        }
+        cnames = {n: t for n, t in self.cnames.items() if n in names}
+        return ZoneReading(zone, names, rrsets, cnames)
+
+    def _write(self, plan: Plan) -> WriteEnded:
+        if self.fail_write:
+            return WriteEnded(WriteOutcome(plan, self.fail_write.popleft()))
+        for change in plan.changes:
+            before = change.before
+            if self.records.get(change.key) != (before and (before.ttl, before.values)):
+                conflict = Failure("conflict", f"{change.key} is not as it was read")
+                return WriteEnded(WriteOutcome(plan, conflict))
+        for change in plan.changes:
+            if change.after is None:
+                del self.records[change.key]
+            else:
+                self.records[change.key] = (change.after.ttl, change.after.values)
+        self.applied.append(plan)
+        return WriteEnded(WriteOutcome(plan, Receipt()))
+
+    def finish_writes(self) -> None:
+        plans, self.waiting = self.waiting, []
+        for plan in plans:
+            self.feed(self._write(plan))
+
+    def vote(self, agent: str, votes: Mapping[str, str] | str, **options: object) -> None:
+        """``votes``: address → word, added to what the agent said before; or one word for all."""
+        said = self._votes.setdefault(agent, {})
+        monitors = self.settings.monitors
+        for monitor in monitors.monitors:
+            if isinstance(votes, str):
+                said[monitor.host] = WORDS[votes]
+            elif monitor.host in votes:
+                said[monitor.host] = WORDS[votes[monitor.host]]
+        listed = bytes(said.get(m.host, UNKNOWN) for m in monitors.monitors)
+        texts = {i: "connection refused" for i, v in enumerate(listed) if v == DOWN}
+        report = Report(agent, monitors, listed, self.now.mono, self.now.wall, messages=texts)
+        self.feed(ReportArrived(replace(report, **options)))  # type: ignore[arg-type]
+
+    def vote_all(self, votes: Mapping[str, str] | str) -> None:
+        for agent in self.settings.agents:
+            self.vote(agent, votes)
+
+    def wait(self, seconds: float, keep_fresh: bool = True) -> None:
+        """Time passes; the controller is woken at its deadlines, agents repeat what they said."""
+        end = self.now.mono + seconds
+        refresh = self.now.mono + 10.0
+        for _ in range(10_000):
+            due = self.controller.deadline()
+            at = min(end, refresh if keep_fresh else end, end if due is None else max(due, 0.0))
+            at = max(at, self.now.mono)
+            self.now = self.now.later(at - self.now.mono)
+            if keep_fresh and self.now.mono >= refresh:
+                refresh += 10.0
+                for agent in list(self._votes):
+                    self.vote(agent, {})
+            self.feed(Woke())
+            if self.now.mono >= end:
+                return
+        raise AssertionError("the controller's deadlines do not move on")
+
+    def command(
+        self,
+        kind: CommandKind,
+        *subjects: str,
+        by: str = "kim",
+        reason: str = "test",
+        **more: object,
+    ) -> Answer:
+        self._tickets += 1
+        command = Command(kind, subjects, by, reason, **more)  # type: ignore[arg-type]
+        self.feed(CommandGiven(self._tickets, command))
+        return self.answers[self._tickets]
+
+    def dns(self, name: str, rtype: str = "A") -> tuple[str, ...]:
+        return self.records.get(RRsetKey(name, rtype), (0, ()))[1]
+
+    def publish(self, name: str, *values: str, rtype: str = "A", ttl: int = 60) -> None:
+        """Somebody writes into DNS by hand."""
+        key = RRsetKey(name, rtype)
+        if values:
+            self.records[key] = (ttl, tuple(sorted(values)))
+        else:
+            self.records.pop(key, None)
+
+    def kinds(self) -> list[str]:
+        """The attention list, as kinds."""
+        return [row.kind for row in self.status.attention]
+
+    def held(self) -> list[str]:
+        return [view.id for view in self.status.changes if view.state == "held"]
+
+
+def settings(*loadbalancers: LoadBalancer, **options: object) -> Settings:
+    """Three agents, a provider and no waiting between writes, unless said otherwise."""
+    given: dict[str, object] = {
+        "agents": ("a1", "a2", "a3"),
+        "provider": "memory",
+        "upload_interval_s": 0.0,
+    }
+    given.update(options)
+    return Settings(loadbalancers=loadbalancers, **given)  # type: ignore[arg-type]
