@@ -1,4 +1,4 @@
-"""A small world around the controller: zones in memory, a store, agents and a clock, all synchronous.
+"""A small world around the controller: zones in memory, a store, agents, a clock; synchronous.
 
 Carries intents out at once unless told to hold them back; nothing sleeps and nothing is random.
 """
