@@ -1,20 +1,90 @@
 """Entry points of the command line: ``dnslbctl``, and ``raftadmin`` for its ``raft`` verb.
 
-Not the place of any verb. It holds the names that the console scripts need until there are some.
+Turns words into a verb's call, and whatever goes wrong into one sentence and an exit code: 0
+done, 1 refused or failed, 2 usage, 3 no daemon reached, 4 no leader within the time-out.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing would cost as much as Python itself
+    from collections.abc import Sequence
 
-def main() -> int:
-    print("dnslbctl: this build holds no commands", file=sys.stderr)
-    return 1
+    from dnslbctl.cli import Call
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
 
 
-def raftadmin() -> int:
-    print("raftadmin: this build holds no commands", file=sys.stderr)
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs ``dnslbctl`` with these words, or those of the process; returns the exit code."""
+    try:
+        return _run([*(sys.argv[1:] if words is None else words)])
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain at exit otherwise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+
+
+def _run(words: list[str]) -> int:
+    from dnslbctl import cli  # noqa: PLC0415 - a ^C during these imports is caught, too
+
+    try:
+        return _carry_out(cli.parse(words))
+    except cli.Usage as error:
+        verb = cli.find_verb(error.verb)
+        usage = f"usage: {verb.usage}" if verb else "dnslbctl --help lists the verbs"
+        sys.stderr.write(f"dnslbctl: {error}\n{usage}\n")
+        return 2
+
+
+def _carry_out(call: Call) -> int:
+    from dnslbctl import cli  # noqa: PLC0415 - as above
+
+    if call.has("--version"):
+        from dnslbctl import __version__  # noqa: PLC0415 - as above
+
+        print(f"dnslbctl {__version__}")
+        return 0
+    if call.has("--help"):
+        verb = cli.find_verb(call.verb)
+        print(cli.help_for(verb) if verb else cli.overview())
+        return 0
+    from dnslbctl import commands, output  # noqa: PLC0415 - help and usage need neither
+    from dnslbctl.client import Failed  # noqa: PLC0415
+
+    if not call.verb:
+        sys.stderr.write(f"dnslbctl: {commands.NO_CONSOLE}\n")
+        return 1
+    try:
+        return commands.VERBS[call.verb](commands.Session(call))
+    except Failed as error:
+        lines = str(error).split("\n")
+        sys.stderr.write("".join(f"{output.plain(line)}\n" for line in _named(lines)))
+        return error.exit_code
+
+
+def _named(lines: list[str]) -> list[str]:
+    return [f"dnslbctl: {lines[0]}", *lines[1:]]
+
+
+def raftadmin(words: Sequence[str] | None = None) -> int:
+    """Runs ``raftadmin``: the commands of ``dnslbctl raft`` in raftadmin's own word order."""
+    from dnslbctl import raftwords  # noqa: PLC0415 - as above
+
+    try:
+        given = [*(sys.argv[1:] if words is None else words)]
+        where, command, _ = raftwords.check_raftadmin(given)
+    except raftwords.RaftUsage as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sentence = f"{raftwords.NOT_IN_THIS_VERSION}, so nothing at {where} can answer {command}"
+    sys.stderr.write(f"raftadmin: {sentence}\n")
     return 1
 
 

@@ -1,0 +1,207 @@
+"""Speaks to one daemon over its control socket, blocking: one request, one answer.
+
+HTTP/1.0 over a unix socket by hand, since http.client doubles the start-up time of the whole
+program and asyncio trebles it.
+
+Law: an answer is whole or an error; every wait has an end; nothing is sent twice.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from dnslb.api.codec import BODY_BYTES_MAX, Malformed, decode, encode
+from dnslb.api.version import PREFIX, TIME_HEADER, VERSION_HEADER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing would cost as much as Python itself
+    from collections.abc import Iterator, Mapping
+    from typing import Any, BinaryIO
+
+HEAD_LINES_MAX = 64
+LINE_BYTES_MAX = 1024 * 1024
+HEARTBEAT_LOST_S = 10.0
+
+
+class Failed(Exception):
+    """Something did not work; ``str()`` is a sentence, ``exit_code`` the contract's number."""
+
+    exit_code = 1
+
+
+class Refused(Failed):
+    """The daemon said no, and why."""
+
+
+class Unreached(Failed):
+    """No daemon answered."""
+
+    exit_code = 3
+
+
+class Broken(Unreached):
+    """The daemon was reached, and then there was no whole answer."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"the daemon at {path} {what}")
+
+
+class NoLeader(Failed):
+    """The cluster had no leader within the time-out."""
+
+    exit_code = 4
+
+
+class Ambiguous(Failed):
+    """Several instances run here and none was named."""
+
+    exit_code = 2
+
+
+class Reply:
+    """An answer: the decoded ``value``, and the daemon's own clock and version beside it."""
+
+    def __init__(self, headers: Mapping[str, str], value: Any) -> None:
+        self.value = value
+        self.at = headers[TIME_HEADER.lower()]
+        self.version = headers[VERSION_HEADER.lower()]
+
+
+class Client:
+    """One daemon, by the path of its socket; ``timeout_s`` bounds each whole exchange."""
+
+    def __init__(self, path: str, timeout_s: float) -> None:
+        self.path = path
+        self.timeout_s = timeout_s
+
+    def get(self, target: str) -> Reply:
+        """The answer to ``GET /v1<target>``; raises `Failed`."""
+        return self._exchange("GET", target, b"", self.timeout_s)
+
+    def post(self, target: str, value: object, wait_s: float = 0.0) -> Reply:
+        """The answer to a POST; the daemon may take ``wait_s`` before it answers."""
+        try:
+            return self._exchange("POST", target, encode(value), wait_s + self.timeout_s)
+        except Broken as error:
+            raise Unreached(f"{error}; it may or may not have done what was asked") from error
+
+    def lines(self, target: str) -> Iterator[dict[str, Any]]:
+        """Objects of a stream of JSON lines, as they come, until the daemon ends it."""
+        with self._connect(self.timeout_s) as sock, sock.makefile("rb") as stream:
+            self._send(sock, "GET", target, b"")
+            try:
+                status, _ = self._read_head(stream)
+                if status != 200:
+                    self._raise(status, stream.read(LINE_BYTES_MAX))
+                sock.settimeout(max(self.timeout_s, HEARTBEAT_LOST_S))
+                while line := stream.readline(LINE_BYTES_MAX):
+                    if not line.endswith(b"\n"):
+                        raise Broken(self.path, "broke off in the middle of a line")
+                    if line.strip():  # a blank one is a heartbeat
+                        yield self._decode(line, dict)
+            except OSError as error:
+                raise self._broken(error, sock) from error
+
+    def _exchange(self, method: str, target: str, body: bytes, timeout_s: float) -> Reply:
+        ends_at = time.monotonic() + timeout_s
+        with self._connect(timeout_s) as sock, sock.makefile("rb") as stream:
+            self._send(sock, method, target, body)
+            answer = bytearray()
+            try:
+                status, headers = self._read_head(stream)
+                while data := stream.read1(262_144):
+                    answer += data
+                    if len(answer) > BODY_BYTES_MAX:
+                        raise Broken(self.path, "sent more than any answer can be")
+                    if (left_s := ends_at - time.monotonic()) <= 0:
+                        raise Broken(self.path, f"did not answer in full within {timeout_s:g} s")
+                    sock.settimeout(left_s)
+            except OSError as error:
+                raise self._broken(error, sock) from error
+        length = headers.get("content-length", "")
+        if length.isdecimal() and len(answer) < int(length):
+            raise Broken(self.path, "broke off in the middle of its answer")
+        if status != 200:
+            self._raise(status, bytes(answer))
+        return Reply(headers, self._decode(bytes(answer), (dict, list)))
+
+    def _connect(self, timeout_s: float) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(timeout_s)
+        try:
+            sock.connect(self.path)
+        except OSError as error:
+            sock.close()
+            raise Unreached(_why_unreached(self.path, error)) from error
+        return sock
+
+    def _send(self, sock: socket.socket, method: str, target: str, body: bytes) -> None:
+        head = (
+            f"{method} {PREFIX}{target} HTTP/1.0\r\nHost: dnslb\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        try:
+            sock.sendall(head.encode("ascii") + body)
+        except BrokenPipeError:
+            pass  # a refusal may stand there already, and says more than we could
+        except OSError as error:
+            raise self._broken(error, sock) from error
+
+    def _read_head(self, stream: BinaryIO) -> tuple[int, dict[str, str]]:
+        if not (first := stream.readline(LINE_BYTES_MAX)):
+            raise Broken(self.path, "broke off before it answered")
+        words = first.decode("latin-1").split(" ", 2)
+        if not first.startswith(b"HTTP/1.") or len(words) < 2 or not words[1].isdecimal():
+            raise Broken(self.path, "does not speak HTTP")
+        headers = {}
+        for _ in range(HEAD_LINES_MAX):
+            line = stream.readline(LINE_BYTES_MAX).decode("latin-1")
+            if line in ("\r\n", "\n", ""):
+                break
+            name, _, value = line.partition(":")
+            headers[name.strip().lower()] = value.strip()
+        if words[1] == "200" and not {VERSION_HEADER.lower(), TIME_HEADER.lower()} <= {*headers}:
+            raise Broken(self.path, "is not dnslb, or broke off in the head of its answer")
+        return int(words[1]), headers
+
+    def _decode(self, data: bytes, kind: type | tuple[type, ...]) -> Any:
+        try:
+            value = decode(data)
+        except Malformed as error:
+            raise Broken(self.path, f"gave an answer that cannot be read ({error})") from error
+        if not isinstance(value, kind):
+            raise Broken(self.path, "gave an answer of an unknown shape")
+        return value
+
+    def _raise(self, status: int, body: bytes) -> None:
+        """Turns an answer that is no success into its exception."""
+        try:
+            value = decode(body)
+        except Malformed:  # the server's own refusals are one line of text
+            value = {"error": body[:1000].decode("utf-8", "replace").strip()}
+        said = value if isinstance(value, dict) else {}
+        sentence = said.get("error") or " ".join(map(str, said.get("sentences", ())))
+        if said.get("kind") == "no-leader":
+            raise NoLeader(sentence)
+        raise Refused(sentence or f"the daemon at {self.path} answered HTTP status {status}")
+
+    def _broken(self, error: OSError, sock: socket.socket) -> Broken:
+        if isinstance(error, TimeoutError):
+            return Broken(self.path, f"did not answer within {sock.gettimeout() or 0:.3g} s")
+        return Broken(self.path, f"broke the connection off ({error.strerror or error})")
+
+
+def _why_unreached(path: str, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"no daemon is reached: there is no socket {path}; is dnslb running?"
+    if isinstance(error, ConnectionRefusedError):
+        return f"no daemon is reached: nobody serves {path} any more; is dnslb running?"
+    if isinstance(error, PermissionError):
+        return (
+            f"no daemon is reached: you may not use {path}; "
+            "try with sudo, or join the group given with -control-group"
+        )
+    if isinstance(error, (TimeoutError, BlockingIOError)):
+        return f"no daemon is reached: the one at {path} takes no connection; does it hang?"
+    return f"no daemon is reached at {path}: {error.strerror or error}"
