@@ -301,20 +301,26 @@ def _from_rich(item: RichMonitor) -> Monitor:
 
 
 def write_statuses(
-    announced: Announced, votes: bytes, messages: Mapping[int, str], changed: Container[int] = ()
+    announced: Announced,
+    votes: bytes,
+    messages: Mapping[int, str],
+    *,
+    changed: Container[int] = (),
+    complete: bool = False,
 ) -> bytes:
     """The body to POST: one status per entry of the list, in its form and order.
 
-    ``votes`` and ``messages`` go by ``announced.monitors``; an unknown vote is a slot that was
-    not checked yet. ``changed``: indices whose vote is another than in the last POST.
+    ``votes`` and ``messages`` go by ``announced.monitors``. ``changed``: indices whose vote is
+    another than in the last POST. An unknown vote is a blank status: not checked yet. When all
+    was checked (``complete``) and the vote is unknown all the same, the rich form leaves it out.
     """
     body = b""
     for message_length_max in (MESSAGE_LENGTH_MAX, 60, 0):
         statuses = [
             _to_status(announced, slot, i, votes, messages, changed, message_length_max)
             for slot, i in enumerate(announced.entries)
-            # What is never checked needs no mention by id; in the legacy form it keeps its place.
-            if i is not None or not announced.rich
+            # In the legacy form the place counts: there is no leaving out.
+            if not announced.rich or (i is not None and not (complete and votes[i] == UNKNOWN))
         ]
         body = _encode(statuses)
         # A mass failure has many messages: it must not become too large to be told.

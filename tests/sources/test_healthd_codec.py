@@ -377,7 +377,7 @@ def test_what_one_end_announces_and_posts_the_other_reads(is_rich: bool) -> None
     monitors = wire(HTTP, TCP, OTHER, slots=(0, 1, 0, 2))
     announced = both_ends(monitors, rich=is_rich)
     assert announced.monitors.monitors == (HTTP, TCP, OTHER)
-    body = write_statuses(announced, bytes([DOWN, UP, UNKNOWN]), {0: "refused"}, {0})
+    body = write_statuses(announced, bytes([DOWN, UP, UNKNOWN]), {0: "refused"}, changed={0})
     found = monitors.match(body, rich=is_rich)
     assert found.votes == bytes([DOWN, UP, UNKNOWN])
     assert found.messages == {0: "refused"}
@@ -392,13 +392,24 @@ def test_rich_monitors_come_across_whole() -> None:
 def test_legacy_statuses_have_exactly_the_form_of_the_go_agent() -> None:
     none = Monitor("none", "10.0.0.3", 1)
     announced = both_ends(wire(HTTP, OTHER, none, TCP), rich=False)
-    body = write_statuses(announced, bytes([UP, DOWN, UP, UNKNOWN]), {1: "refused"}, {1})
+    body = write_statuses(announced, bytes([UP, DOWN, UP, UNKNOWN]), {1: "refused"}, changed={1})
     assert body == (
         b'[{"IP":"10.0.0.1","Port":80,"Healthy":true,"Message":"success","DidChange":false},'
         b'{"IP":"10.0.0.2","Port":443,"Healthy":false,"Message":"refused","DidChange":true},'
         b'{"IP":"10.0.0.3","Port":1,"Healthy":true,"Message":"unknown","DidChange":false},'
         b'{"IP":"","Port":0,"Healthy":false,"Message":"","DidChange":false}]'
     )
+
+
+def test_a_check_that_proves_nothing_does_not_look_like_one_to_come() -> None:
+    """An agent without IPv6 never knows of SIX; its reports are complete all the same."""
+    monitors = wire(HTTP, SIX)
+    announced = both_ends(monitors, rich=True)
+    votes = bytes([UP, UNKNOWN])
+    found = monitors.match(write_statuses(announced, votes, {}, complete=True), rich=True)
+    assert (found.votes, found.complete) == (votes, True)
+    found = monitors.match(write_statuses(announced, votes, {}, complete=False), rich=True)
+    assert (found.votes, found.complete) == (votes, False)
 
 
 def test_the_interval_is_for_legacy_lists_alone() -> None:

@@ -1,0 +1,176 @@
+"""The agent's loops: keep the list, have it checked, post what changed and what stayed.
+
+It checks by any `Source` that works on a monitor list; the built-in prober is one.
+
+Law: no fault of a network ends an agent. It goes on checking the last list that it was given,
+and what it posts is always the newest it knows: a report never waits behind an older one.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Iterable, Sequence
+
+import trio
+
+from dnslb.agent.link import Link
+from dnslb.agent.options import UpstreamMode
+from dnslb.agent.upstream import UpstreamError
+from dnslb.model.loadbalancer import Monitor, MonitorList
+from dnslb.model.report import Report
+from dnslb.net.backoff import Backoff
+from dnslb.net.clock import Clock
+from dnslb.net.watchable import Watchable
+from dnslb.ports.source import Source
+
+log = logging.getLogger(__name__)
+
+BACKOFF = Backoff(first_s=0.5, max_s=10.0)
+RETURN_S = 30.0
+"""How often an agent on a later upstream looks whether an earlier one is back."""
+GAP_S = 0.05
+"""The least time between two posts; what changes meanwhile goes out together."""
+
+
+class Agent:
+    """Runs until cancelled; raises nothing that a network can cause."""
+
+    def __init__(
+        self,
+        links: Sequence[Link],
+        source: Source,
+        clock: Clock,
+        *,
+        mode: UpstreamMode = "first",
+        sync_interval_s: float = 30.0,
+        keep_alive_s: float = 30.0,
+        luck: Callable[[], float] = random.random,
+    ) -> None:
+        self._links = tuple(links)
+        self._source = source
+        self._clock = clock
+        self._mode = mode
+        self._sync_interval_s = sync_interval_s
+        self._keep_alive_s = keep_alive_s
+        self._luck = luck
+        self._monitors: Watchable[MonitorList] = Watchable(MonitorList())
+        self._engaged: list[MonitorList] = []
+        self._newest: Watchable[Report | None] = Watchable(None)
+
+    async def run(self) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._source.run, self._deliver, self._monitors)
+                if self._mode == "all":
+                    for link in self._links:
+                        nursery.start_soon(self._keep, link)
+                else:
+                    nursery.start_soon(self._keep_one_of_all)
+        finally:
+            for link in self._links:
+                await link.upstream.aclose()
+
+    async def _deliver(self, report: Report) -> None:
+        self._newest.set(report)
+        await trio.lowlevel.checkpoint()
+
+    # ------------------------------------------------------------------------------ which upstream
+
+    async def _keep(self, link: Link) -> None:
+        """Mode "all": this upstream, for ever, whatever the others do."""
+        failures = 0
+        while True:
+            posts = link.posts
+            try:
+                await self._serve(link)
+            except UpstreamError as error:
+                link.failed(error)
+            failures = failures + 1 if link.posts == posts else 1
+            await trio.sleep(BACKOFF.delay_s(failures, self._luck()))
+
+    async def _keep_one_of_all(self) -> None:
+        """Mode "first": the first that works; the next one when it fails."""
+        links, at, failures = self._links, 0, 0
+        while True:
+            link = links[at]
+            posts = link.posts
+            back_at = await self._serve_until_better(link, links[:at])
+            if back_at is not None:
+                log.info("%s is back: returning to it", links[back_at].url)
+                at, failures = back_at, 0
+                continue
+            failures = failures + 1 if link.posts == posts else 1
+            at = (at + 1) % len(links)
+            if failures >= len(links):
+                rounds = failures // len(links)
+                await trio.sleep(BACKOFF.delay_s(rounds, self._luck()))
+
+    async def _serve_until_better(self, link: Link, better: Sequence[Link]) -> int | None:
+        """Serves until it fails (None), or until a better one is back (its index)."""
+        back_at: int | None = None
+
+        async def look_out() -> None:
+            nonlocal back_at
+            while True:
+                await trio.sleep(RETURN_S)
+                for i, other in enumerate(better):
+                    try:
+                        await other.sync()
+                    except UpstreamError as error:
+                        other.failed(error)
+                        continue
+                    back_at = i
+                    nursery.cancel_scope.cancel()
+                    return
+
+        async with trio.open_nursery() as nursery:
+            if better:
+                nursery.start_soon(look_out)
+            try:
+                await self._serve(link)
+            except UpstreamError as error:
+                link.failed(error)
+            nursery.cancel_scope.cancel()
+        return back_at
+
+    # ---------------------------------------------------------------------------- one upstream
+
+    async def _serve(self, link: Link) -> None:
+        """Keeps the list and posts; returns never, raises `UpstreamError` at the first failure."""
+        while True:
+            now_mono = self._clock.now().mono
+            if link.announced is None or now_mono >= link.sync_at_mono:
+                await link.sync()
+                link.works()
+                link.sync_at_mono = self._clock.now().mono + self._sync_interval_s
+                if link.post_at_mono == 0:
+                    # A first report is worth waiting for: blank statuses tell nobody anything.
+                    link.post_at_mono = self._clock.now().mono + self._keep_alive_s
+            self._engage(link)
+            revision, report = self._newest.revision, self._newest.value
+            if link.is_news(report) or self._clock.now().mono >= link.post_at_mono:
+                await link.post(report)
+                link.works()
+                link.post_at_mono = self._clock.now().mono + self._keep_alive_s
+                await trio.sleep(GAP_S)
+            due_at_mono = min(link.sync_at_mono, link.post_at_mono)
+            with trio.move_on_after(max(0.0, due_at_mono - self._clock.now().mono)):
+                await self._newest.wait_changed(revision)
+
+    def _engage(self, link: Link) -> None:
+        """Has checked what this upstream announced: alone, or together with the others'."""
+        engaged = self._links if self._mode == "all" else (link,)
+        lists = [one.announced.monitors for one in engaged if one.announced is not None]
+        if [id(one) for one in lists] == [id(one) for one in self._engaged]:
+            return
+        self._engaged = lists
+        wanted = lists[0] if len(lists) == 1 else _union(lists)
+        if wanted is not self._monitors.value and wanted != self._monitors.value:
+            self._monitors.set(wanted)
+
+
+def _union(lists: Iterable[MonitorList]) -> MonitorList:
+    """Each monitor once, in the order of the lists."""
+    index: dict[Monitor, None] = dict.fromkeys(monitor for one in lists for monitor in one.monitors)
+    return MonitorList(tuple(index), tuple(range(len(index))))

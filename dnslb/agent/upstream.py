@@ -1,0 +1,211 @@
+"""One healthd, as its client sees it: fetch the list, post the statuses, say what went wrong.
+
+Not a policy: which upstream, how often and what next is decided in `dnslb.agent.link` and above.
+
+Law: a request ends within its time-out. A connection that the server closed while it was idle
+is no failure: the request is sent once more, on a fresh one.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import httpx
+import trio
+
+from dnslb.errors import SourceError
+from dnslb.model.report import bounded_message
+from dnslb.net.tls import handshake_sentence, hung_up_sentence
+from dnslb.sources.healthd_codec import MONITORS_TYPE
+
+TIMEOUT_S = 3.0
+ANSWER_BYTES_MAX = 8 * 1024 * 1024
+# Longer than the usual silence between two requests, shorter than what drops idle connections.
+KEPT_OPEN_S = 60.0
+
+
+class UpstreamError(SourceError):
+    """An upstream did not do what was asked; one sentence that names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A fetched list as it came."""
+
+    body: bytes
+    rich: bool
+
+
+class Upstream:
+    """A client with one connection; ``context`` gives the TLS context of the moment."""
+
+    def __init__(
+        self,
+        url: str,
+        agent: str,
+        context: Callable[[], ssl.SSLContext],
+        *,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self.url = url
+        self._agent = agent
+        self._context = context
+        self._timeout_s = timeout_s
+        self._client: httpx.AsyncClient | None = None
+        self._client_context: ssl.SSLContext | None = None
+
+    async def fetch(self) -> Answer:
+        """The monitor list, in the rich form where the upstream knows it.
+
+        Raises `UpstreamError`.
+        """
+        accept = f"{MONITORS_TYPE}, application/json;q=0.5"
+        response, body = await self._ask("GET", {"Accept": accept})
+        content_type = response.headers.get("content-type", "")
+        return Answer(body, content_type.partition(";")[0].strip().lower() == MONITORS_TYPE)
+
+    async def post(self, body: bytes, *, rich: bool) -> None:
+        """Hands the statuses over; returns when they were taken. Raises `UpstreamError`."""
+        content_type = MONITORS_TYPE if rich else "application/json"
+        await self._ask("POST", {"Content-Type": content_type}, body)
+
+    async def aclose(self) -> None:
+        """Closes the connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            with trio.move_on_after(1, shield=True):
+                await client.aclose()
+
+    async def _ask(
+        self, method: str, headers: dict[str, str], body: bytes | None = None
+    ) -> tuple[httpx.Response, bytes]:
+        headers = {"X-Agent-Name": self._agent, "Accept-Encoding": "identity", **headers}
+        with trio.move_on_after(self._timeout_s):
+            client = await self._connected_client()
+            for _attempt in range(2):
+                opened = _Opened()
+                request = client.build_request(
+                    method,
+                    self.url,
+                    headers=headers,
+                    content=body,
+                    extensions={"trace": opened.trace},
+                )
+                try:
+                    response, content = await _send(client, request)
+                except httpx.TransportError as error:
+                    if not opened.connection and _may_be_stale(error):
+                        continue
+                    raise UpstreamError(f"{self.url}: {_sentence(error)}") from error
+                except httpx.HTTPError as error:
+                    raise UpstreamError(f"{self.url}: {_one_line(str(error))}") from error
+                self._check(response, content)
+                return response, content
+            raise UpstreamError(f"{self.url}: {hung_up_sentence()}")
+        raise UpstreamError(f"{self.url}: no answer within {self._timeout_s:g} s")
+
+    async def _connected_client(self) -> httpx.AsyncClient:
+        """The client of the newest certificate files."""
+        context = self._context()
+        if self._client is None or self._client_context is not context:
+            await self.aclose()
+            self._client_context = context
+            self._client = httpx.AsyncClient(
+                verify=context,
+                trust_env=False,
+                timeout=None,  # the request as a whole has one
+                limits=httpx.Limits(
+                    max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEPT_OPEN_S
+                ),
+            )
+        return self._client
+
+    def _check(self, response: httpx.Response, content: bytes) -> None:
+        status = response.status_code
+        if 200 <= status <= 299:
+            if len(content) > ANSWER_BYTES_MAX:
+                raise UpstreamError(
+                    f"{self.url}: the answer is larger than {ANSWER_BYTES_MAX} bytes"
+                )
+            return
+        said = _one_line(content[:1000].decode("utf-8", "replace"))
+        what = {
+            403: f"refuses agent {self._agent!r} (403)",
+            429: "is asked too often (429)",
+        }.get(status, f"answers {status}")
+        raise UpstreamError(f"{self.url}: {what}" + (f": {said}" if said else ""))
+
+
+class _Opened:
+    """Whether a request needed a new connection, as told by httpcore's trace extension."""
+
+    def __init__(self) -> None:
+        self.connection = False
+
+    async def trace(self, event: str, _info: object) -> None:
+        if event.startswith("connection.connect"):
+            self.connection = True
+
+
+async def _send(client: httpx.AsyncClient, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+    """The answer and its body, of which no more is read than is needed to see that it is too
+    large; raw, so that nothing can unfold."""
+    response = await client.send(request, stream=True)
+    try:
+        content = bytearray()
+        async for part in response.aiter_raw():
+            content += part
+            if len(content) > ANSWER_BYTES_MAX:
+                break
+        return response, bytes(content)
+    finally:
+        await response.aclose()
+
+
+def _may_be_stale(error: httpx.TransportError) -> bool:
+    """Whether this is how a connection looks that was closed while it was idle."""
+    return isinstance(error, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError)
+
+
+def _sentence(error: httpx.TransportError) -> str:
+    """What went wrong, for an operator."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+            return handshake_sentence(error)
+    for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return "the host name cannot be resolved"
+        if isinstance(cause, ConnectionResetError | BrokenPipeError):
+            return hung_up_sentence()
+        if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:
+            return _one_line(cause.strerror).lower()
+    if isinstance(error, httpx.RemoteProtocolError) and "disconnected" in str(error):
+        return hung_up_sentence()
+    if isinstance(error, httpx.ReadError | httpx.WriteError):
+        return hung_up_sentence()
+    if isinstance(error, httpx.ConnectError):
+        return handshake_sentence(error)
+    return _one_line(str(error)) or type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, what caused it, and what is in groups among them; nearest first."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        if isinstance(one, BaseExceptionGroup):
+            waiting.extend(one.exceptions)
+        waiting.extend((one.__cause__, one.__context__))
+
+
+def _one_line(text: str) -> str:
+    return bounded_message(text).rstrip(".")
