@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dnslb.decide.settings import Settings
 from dnslb.model.instant import Now
@@ -51,6 +52,26 @@ class _Agent:
     @property
     def skew_s(self) -> float | None:
         return min(self.skews) if self.skews else None
+
+
+class Witnesses(NamedTuple):
+    """What fresh agents said, for the words of a sentence: (votes in the order of ``monitors``,
+    report) of each."""
+
+    monitors: MonitorList
+    fresh: tuple[tuple[bytes, Report], ...]
+
+    def why_down(self, index: int) -> str:
+        """What the first agent that says "down" of this monitor gives as its reason, or ""."""
+        for votes, report in self.fresh:
+            if votes[index] != DOWN:
+                continue
+            place: int | None = index
+            if report.monitors is not self.monitors:
+                place = report.monitors.index_of.get(self.monitors.monitors[index])
+            if place is not None and (message := report.messages.get(place)):
+                return message
+        return ""
 
 
 class AgentLedger:
@@ -144,19 +165,10 @@ class AgentLedger:
             sentence=_sentence(name, agent),
         )
 
-    def message(self, name: str, index: int) -> str:
-        """What the agent said of the monitor at ``index`` of the list in force."""
-        report = self._agents[name].report
-        if report is None:
-            return ""
-        if report.monitors is not self._monitors:
-            found = report.monitors.index_of.get(self._monitors.monitors[index])
-            return "" if found is None else report.messages.get(found, "")
-        return report.messages.get(index, "")
-
-    def voters(self, index: int, vote: int) -> list[str]:
-        """The fresh agents that vote so on the monitor at ``index``."""
-        return [n for n, a in self._agents.items() if a.fresh and a.votes[index] == vote]
+    def witnesses(self) -> Witnesses:
+        """The fresh reports of this moment, as an immutable value."""
+        fresh = [(a.votes, a.report) for a in self._agents.values() if a.fresh and a.report]
+        return Witnesses(self._monitors, tuple(fresh))
 
 
 def votes_against(report: Report, monitors: MonitorList) -> bytes:

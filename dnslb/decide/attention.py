@@ -72,12 +72,10 @@ def of_loadbalancer(view: LoadBalancerView) -> list[Row]:
         text = f"{view.name}: {view.sentence}"
         rows.append(Row("warning", "unknown", view.name, text, next_step))
     elif view.state == "degraded":
-        living = sum(e.counts_as == "living" for e in view.endpoints)
-        text = f"{view.name}: {living} of {len(view.endpoints)} endpoints live"
+        text = f"{view.name}: {view.living} of {view.total} endpoints live"
         rows.append(Row("info", "degraded", view.name, text, next_step))
-    disputed = [e for e in view.endpoints if e.verdict.is_split and e.verdict.state == "unknown"]
-    if disputed and view.state != "unknown":
-        names = reason.listed([e.endpoint.label for e in disputed], 3)
+    if view.disputed and view.state != "unknown":
+        names = reason.listed(view.disputed, 3)
         text = f"{view.name}: the agents disagree on {names}, so nothing changes there"
         rows.append(Row("info", "disagreement", view.name, text, next_step))
     return rows

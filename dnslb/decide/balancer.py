@@ -7,20 +7,44 @@ balancer alone; the controller freezes it and goes on with the others (`safety.m
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 from dnslb.decide import reason
-from dnslb.decide.agents import AgentLedger
+from dnslb.decide.agents import Witnesses
 from dnslb.decide.damping import Damper, combined
 from dnslb.decide.desired import Candidate, Desired, decide
-from dnslb.decide.override import Word, override_of, word_on
+from dnslb.decide.override import override_of, word_on
 from dnslb.decide.tally import Tally
 from dnslb.model.instant import Now
 from dnslb.model.loadbalancer import Endpoint, LoadBalancer, MonitorList
 from dnslb.model.operator import OperatorState, Override
+from dnslb.model.report import UNKNOWN, VOTE_WORDS
 from dnslb.model.status import Decision, EndpointView, LoadBalancerState, LoadBalancerView
-from dnslb.model.verdict import Verdict, VerdictState
+from dnslb.model.verdict import VerdictState
 
 _HISTORY = 20
+
+CountsAs = Literal["living", "dead", "unknown", "drained"]
+
+
+class _Address(NamedTuple):
+    """One published address: where its endpoints stand in the load balancer and in the list."""
+
+    address: str
+    positions: tuple[int, ...]
+    indexes: tuple[int, ...]
+    priority: int
+    damper: Damper
+
+
+class _Shown(NamedTuple):
+    """What an address's endpoints are shown with."""
+
+    counts_as: CountsAs
+    published: bool
+    flaps: int
+    waiting_s: float | None
 
 
 class Balancer:
@@ -39,95 +63,119 @@ class Balancer:
         self.living: frozenset[str] = frozenset()
         self.turned: list[tuple[Endpoint, str]] = []
         self._history: deque[Decision] = deque(maxlen=_HISTORY)
-        self._words: dict[str, Word | None] = {}
-        self._verdicts: list[Verdict] = []
-        self._overrides: list[Override | None] = []
         self._since_wall: list[float] = []
         self._place(monitors)
 
     def _place(self, monitors: MonitorList) -> None:
-        self.indexes = [monitors.index_of[e.monitor] for e in self.lb.endpoints]
-        self._speakers: dict[str, list[int]] = {a: [] for a in self.lb.addresses}
-        for position, endpoint in enumerate(self.lb.endpoints):
-            self._speakers[endpoint.address].append(position)
+        endpoints = self.lb.endpoints
+        self.indexes = tuple(monitors.index_of[e.monitor] for e in endpoints)
+        speakers: dict[str, list[int]] = {}
+        for position, endpoint in enumerate(endpoints):
+            speakers.setdefault(endpoint.address, []).append(position)
+        self._addresses = [
+            _Address(
+                address,
+                tuple(positions),
+                tuple(self.indexes[p] for p in positions),
+                endpoints[positions[0]].priority,
+                self.dampers[address],
+            )
+            for address, positions in speakers.items()
+        ]
+        self._states = bytes(len(endpoints))
+        if len(self._since_wall) != len(endpoints):
+            self._since_wall = []
 
     def reconfigure(self, lb: LoadBalancer, monitors: MonitorList) -> None:
         """A reload: addresses that stay keep their dampers."""
         if lb.endpoints != self.lb.endpoints:
-            self._verdicts, self._since_wall = [], []
+            self._since_wall = []
+        states = self._states
         self.lb = lb
         self.dampers = {a: self.dampers.get(a, Damper()) for a in lb.addresses}
         self.frozen = None
         self._place(monitors)
+        if self._since_wall:
+            self._states = states
 
     def evaluate(
         self,
         tally: Tally,
-        agents: AgentLedger,
+        witnesses: Witnesses,
         operator: OperatorState,
         published: tuple[str, ...] | None,
         now: Now,
     ) -> None:
         """Verdicts, damping, overrides, desired; then the view."""
-        lb, policy = self.lb, self.lb.policy
-        verdicts = [tally.verdict(index) for index in self.indexes]
-        self._note_turns(verdicts, agents, now)
-        self._verdicts = verdicts
-        self._overrides = [override_of(operator, lb.name, e) for e in lb.endpoints]
-        standing = set(published or ())
+        self._note_turns(tally, witnesses, now)
+        overrides: Sequence[Override | None] = ()
+        if operator.overrides:
+            overrides = [override_of(operator, self.lb.name, e) for e in self.lb.endpoints]
+        standing = frozenset(published or ())
         self.due_mono = None
-        candidates: list[Candidate] = []
-        for address, positions in self._speakers.items():
-            word = word_on([self._overrides[p] for p in positions])
-            damper = self.dampers[address]
-            damper.turn(combined([self._state_of(p) for p in positions]), now)
-            due = damper.settle(policy, address in standing, now)
-            if due is not None and (self.due_mono is None or due < self.due_mono):
-                self.due_mono = due
-            self._words[address] = word
-            candidates.append(
-                Candidate(
-                    address,
-                    lb.endpoints[positions[0]].priority,
-                    damper.standing,
-                    word,
-                    address in standing,
-                    damper.lived_mono,
-                )
-            )
-        self.operator_out = frozenset(
-            c.address for c in candidates if c.word in ("drain", "force-down")
+        candidates = [self._candidate(a, tally, overrides, standing, now) for a in self._addresses]
+        self.living = frozenset([c.address for c in candidates if c.lives])
+        self.operator_out = frozenset([c.address for c in candidates if c.drained or c.forced])
+        self._remember(decide(self.lb.policy, candidates, published), now)
+        self.view = self._to_view(candidates, tally, witnesses, overrides, published, now)
+
+    def _candidate(
+        self,
+        one: _Address,
+        tally: Tally,
+        overrides: Sequence[Override | None],
+        standing: frozenset[str],
+        now: Now,
+    ) -> Candidate:
+        damper = one.damper
+        word = None
+        if overrides:
+            said = [overrides[p] for p in one.positions]
+            word = word_on(said)
+            state = combined([_vouched(o, tally.states[i]) for o, i in zip(said, one.indexes)])  # noqa: B905
+        elif len(one.indexes) == 1:
+            state = VOTE_WORDS[tally.states[one.indexes[0]]]
+        else:
+            state = combined([VOTE_WORDS[tally.states[i]] for i in one.indexes])
+        if state != damper.state:
+            damper.turn(state, now)
+        published = one.address in standing
+        due = damper.settle(self.lb.policy, published, now)
+        if due is not None and (self.due_mono is None or due < self.due_mono):
+            self.due_mono = due
+        settled = damper.standing
+        return Candidate(
+            one.address,
+            one.priority,
+            settled == "living" if word is None else word == "force-up",
+            word is None and settled == "unknown",
+            word == "drain",
+            word == "force-down",
+            published,
+            damper.lived_mono,
         )
-        self.living = frozenset(c.address for c in candidates if c.lives)
-        self._remember(decide(policy, candidates, published), now)
-        self.view = self._to_view(candidates, published, agents, now)
 
-    def _state_of(self, position: int) -> VerdictState:
-        """The endpoint's verdict, or what an operator vouched for."""
-        override = self._overrides[position]
-        if override is not None and override.kind == "force-up":
-            return "up"
-        return self._verdicts[position].state
-
-    def _note_turns(self, verdicts: list[Verdict], agents: AgentLedger, now: Now) -> None:
+    def _note_turns(self, tally: Tally, witnesses: Witnesses, now: Now) -> None:
         """Which endpoints' verdicts turned, for the event log."""
         self.turned = []
-        first = len(self._verdicts) != len(verdicts)
-        if first:
-            self._since_wall = [now.wall] * len(verdicts)
-        for position, verdict in enumerate(verdicts):
-            before = "unknown" if first else self._verdicts[position].state
-            if verdict.state != before:
-                self._since_wall[position] = now.wall
-                sentence = reason.verdict(verdict, self.indexes[position], agents)
+        if not self._since_wall:
+            self._since_wall = [now.wall] * len(self.indexes)
+        all_states = tally.states
+        states = bytes([all_states[i] for i in self.indexes])
+        if states == self._states:
+            return
+        since = self._since_wall.copy()
+        for position, (state, before) in enumerate(zip(states, self._states, strict=True)):
+            if state != before:
+                since[position] = now.wall
+                index = self.indexes[position]
+                sentence = reason.verdict(tally.verdict(index), index, witnesses)
                 self.turned.append((self.lb.endpoints[position], sentence))
+        self._states, self._since_wall = states, since
 
     def _remember(self, desired: Desired, now: Now) -> None:
-        if (
-            not self.decided
-            or desired.addresses != self.desired.addresses
-            or (desired.rule != self.desired.rule)
-        ):
+        same = desired.addresses == self.desired.addresses and desired.rule == self.desired.rule
+        if not (self.decided and same):
             self._history.append(
                 Decision(now.wall, desired.addresses, desired.rule, desired.sentence)
             )
@@ -142,71 +190,121 @@ class Balancer:
             name=self.lb.name,
             zone=self.zone,
             state="unknown",
-            endpoints=(),
+            living=0,
+            total=len(self.lb.endpoints),
+            disputed=(),
             desired=self.desired.addresses,
             published=published,
             rule="frozen",
             sentence=sentence,
             frozen=sentence,
             history=tuple(self._history),
+            draw=tuple,
         )
 
     def _to_view(
         self,
         candidates: list[Candidate],
+        tally: Tally,
+        witnesses: Witnesses,
+        overrides: Sequence[Override | None],
         published: tuple[str, ...] | None,
-        agents: AgentLedger,
         now: Now,
     ) -> LoadBalancerView:
-        by_address = {c.address: c for c in candidates}
-        endpoints = tuple(
-            self._endpoint_view(position, by_address[endpoint.address], agents, now)
-            for position, endpoint in enumerate(self.lb.endpoints)
-        )
+        living = sum([len(a.positions) for a, c in zip(self._addresses, candidates) if c.lives])  # noqa: B905
         return LoadBalancerView(
             name=self.lb.name,
             zone=self.zone,
             state=_overall(candidates),
-            endpoints=endpoints,
+            living=living,
+            total=len(self.lb.endpoints),
+            disputed=self._disputed(tally),
             desired=self.desired.addresses,
             published=published,
             rule=self.desired.rule,
             sentence=self.desired.sentence,
             frozen=None,
             history=tuple(self._history),
+            draw=self._drawing(candidates, tally, witnesses, overrides, now),
         )
 
-    def _endpoint_view(
-        self, position: int, candidate: Candidate, agents: AgentLedger, now: Now
-    ) -> EndpointView:
-        endpoint, verdict = self.lb.endpoints[position], self._verdicts[position]
-        override = self._overrides[position]
-        damper = self.dampers[endpoint.address]
-        counts_as = "drained" if candidate.word == "drain" else candidate.standing
-        if candidate.word == "force-up":
-            counts_as = "living"
-        elif candidate.word == "force-down":
-            counts_as = "dead"
-        return EndpointView(
-            endpoint=endpoint,
-            verdict=verdict,
-            counts_as=counts_as,
-            since_wall=self._since_wall[position],
-            override=override,
-            published=candidate.published,
-            flaps=damper.flap_count(now.mono) if damper.flaps else 0,
-            reason=reason.endpoint(
-                verdict, self.indexes[position], agents, override, damper, self.lb.policy, now
-            ),
-            monitor_index=self.indexes[position],
+    def _disputed(self, tally: Tally) -> tuple[str, ...]:
+        if UNKNOWN not in self._states:
+            return ()
+        return tuple(
+            self.lb.endpoints[position].label
+            for position, index in enumerate(self.indexes)
+            if tally.states[index] == UNKNOWN and tally.ups[index] and tally.downs[index]
         )
+
+    def _drawing(
+        self,
+        candidates: list[Candidate],
+        tally: Tally,
+        witnesses: Witnesses,
+        overrides: Sequence[Override | None],
+        now: Now,
+    ) -> Callable[[], tuple[EndpointView, ...]]:
+        """A function of values as they are now, to be called whenever somebody looks."""
+        policy, endpoints, indexes = self.lb.policy, self.lb.endpoints, self.indexes
+        since = self._since_wall
+        shown = {
+            c.address: _Shown(
+                _counts_as(c),
+                c.published,
+                a.damper.flap_count(now.mono) if a.damper.flaps else 0,
+                a.damper.waiting_s(policy, now.mono),
+            )
+            for a, c in zip(self._addresses, candidates)  # noqa: B905
+        }
+
+        def draw() -> tuple[EndpointView, ...]:
+            views = []
+            for position, endpoint in enumerate(endpoints):
+                index, one = indexes[position], shown[endpoint.address]
+                override = overrides[position] if overrides else None
+                verdict = tally.verdict(index)
+                text = reason.endpoint(
+                    verdict, index, witnesses, override, one.waiting_s, one.flaps
+                )
+                views.append(
+                    EndpointView(
+                        endpoint,
+                        verdict,
+                        one.counts_as,
+                        since[position],
+                        override,
+                        one.published,
+                        one.flaps,
+                        text,
+                        index,
+                    )
+                )
+            return tuple(views)
+
+        return draw
+
+
+def _vouched(override: Override | None, state: int) -> VerdictState:
+    """The endpoint's verdict, or what an operator vouched for."""
+    if override is not None and override.kind == "force-up":
+        return "up"
+    return VOTE_WORDS[state]
+
+
+def _counts_as(candidate: Candidate) -> CountsAs:
+    if candidate.drained:
+        return "drained"
+    if candidate.lives:
+        return "living"
+    return "unknown" if candidate.unsure else "dead"
 
 
 def _overall(candidates: list[Candidate]) -> LoadBalancerState:
-    wanted = [c for c in candidates if c.word != "drain"]
-    living = sum(c.lives for c in candidates)
+    wanted = [c for c in candidates if not c.drained]
+    living = sum([c.lives for c in candidates])
     if living and living == len(wanted):
         return "healthy"
     if living:
         return "degraded"
-    return "unknown" if any(c.is_unknown for c in wanted) else "down"
+    return "unknown" if any(c.unsure for c in wanted) else "down"

@@ -53,6 +53,7 @@ class Controller:
         self._settings = Settings()
         self._agents = AgentLedger()
         self._tally = Tally()
+        self._witnesses = self._agents.witnesses()
         self._votes: list[bytes] | None = None
         self._balancers: dict[str, Balancer] = {}
         self._by_monitor: list[list[str]] = []
@@ -308,6 +309,7 @@ class Controller:
         if votes == self._votes:
             return
         self._votes = votes
+        self._witnesses = self._agents.witnesses()
         older = self._tally
         monitors, agents = self._settings.monitors, len(self._settings.agents)
         self._tally = tally(votes, len(monitors), agents)
@@ -322,7 +324,7 @@ class Controller:
             balancer.freeze(balancer.frozen, published)
             return
         try:
-            balancer.evaluate(self._tally, self._agents, self._store.operator, published, now)
+            balancer.evaluate(self._tally, self._witnesses, self._store.operator, published, now)
         except Exception as e:  # noqa: BLE001  the boundary of safety.md 4.8
             sentence = f"{type(e).__name__}: {e}"
             balancer.freeze(sentence, published)

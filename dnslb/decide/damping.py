@@ -88,6 +88,15 @@ class Damper:
             return "unknown"
         return self.settled
 
+    def waiting_s(self, policy: Policy, mono: float) -> float | None:
+        """How long the verdict must stand in all before it counts; None when it does, or when
+        there is no verdict."""
+        if self.state == "up" and self.settled != "living":
+            return self.up_after_s(policy, mono)
+        if self.state == "down" and self.settled != "dead":
+            return policy.down_after_s
+        return None
+
     def to_flaps(self, mono: float) -> Flaps | None:
         """For the checkpoint; None when there is nothing worth remembering."""
         if not self.flaps and self.returned_mono is None:

@@ -10,32 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from dnslb.decide.damping import Standing
-from dnslb.decide.override import Word
 from dnslb.model.loadbalancer import Policy
 
 Rule = Literal["verdict", "min-published", "unknown", "keep", "all", "fallback", "none", "frozen"]
 
 
 class Candidate(NamedTuple):
-    """One configured address. ``lived_mono``: when it was last known to live."""
+    """One configured address, the operator's word already weighed in: it ``lives``, its state is
+    unknown (``unsure``), or it is dead. ``drained`` and ``forced``: a person took it out, so no
+    minimum keeps it. ``lived_mono``: when it was last known to live."""
 
     address: str
     priority: int
-    standing: Standing
-    word: Word | None
+    lives: bool
+    unsure: bool
+    drained: bool
+    forced: bool
     published: bool
     lived_mono: float
-
-    @property
-    def lives(self) -> bool:
-        if self.word is None:
-            return self.standing == "living"
-        return self.word == "force-up"
-
-    @property
-    def is_unknown(self) -> bool:
-        return self.word is None and self.standing == "unknown"
 
 
 class Desired(NamedTuple):
@@ -52,13 +44,13 @@ def decide(
     """The wanted set. ``published``: what stands now; None when that was never seen."""
     if any(c.lives for c in candidates):
         return _among_living(policy, candidates)
-    eligible = [c for c in candidates if c.word != "drain"]
-    if any(c.is_unknown for c in eligible):
+    eligible = [c for c in candidates if not c.drained]
+    if any(c.unsure for c in eligible):
         kept = _kept(candidates, policy, published)
         return Desired(
             kept,
             "unknown",
-            f"no endpoint is known to live and {_count(candidates, 'unknown')} of "
+            f"no endpoint is known to live and {sum(c.unsure for c in candidates)} of "
             f"{len(candidates)} are unknown, so DNS stays as it is",
         )
     return _all_down(policy, candidates, published)
@@ -67,11 +59,11 @@ def decide(
 def _among_living(policy: Policy, candidates: Sequence[Candidate]) -> Desired:
     """Of several priorities the lowest with a living endpoint, alone; one whose published
     addresses are merely unknown is not given up."""
-    active = min(c.priority for c in candidates if c.lives or (c.is_unknown and c.published))
+    active = min(c.priority for c in candidates if c.lives or (c.unsure and c.published))
     chosen = {
         c.address
         for c in candidates
-        if c.priority == active and (c.lives or (c.is_unknown and c.published))
+        if c.priority == active and (c.lives or (c.unsure and c.published))
     }
     living = sum(c.lives for c in candidates)
     rule: Rule = "verdict"
@@ -91,7 +83,11 @@ def _most_recently_living(
     candidates: Sequence[Candidate], chosen: set[str], active: int
 ) -> list[str]:
     """Published addresses that only a verdict would withdraw, best first."""
-    spare = [c for c in candidates if c.published and c.word is None and c.address not in chosen]
+    spare = [
+        c
+        for c in candidates
+        if c.published and not (c.drained or c.forced) and c.address not in chosen
+    ]
     spare.sort(key=lambda c: (c.priority != active, -c.lived_mono, c.priority, c.address))
     return [c.address for c in spare]
 
@@ -105,7 +101,7 @@ def _all_down(
             kept = _kept(candidates, policy, published)
             return Desired(kept, "keep", f"{head}, so the published set stays (when-all-down keep)")
         case "all":
-            willing = tuple(c.address for c in candidates if c.word != "drain")
+            willing = tuple(c.address for c in candidates if not c.drained)
             addresses = willing or tuple(c.address for c in candidates)
             return Desired(addresses, "all", f"{head}, so all are published (when-all-down all)")
         case "fallback":
@@ -124,12 +120,8 @@ def _kept(
     """What stands and is ours to keep, without what was drained, but never nothing for that."""
     if not published:
         return ()
-    drained = {c.address for c in candidates if c.word == "drain"}
+    drained = {c.address for c in candidates if c.drained}
     known = [c.address for c in candidates] + list(policy.fallback)
     kept = tuple(dict.fromkeys(a for a in known if a in published))
     willing = tuple(a for a in kept if a not in drained)
     return willing or kept or tuple(published)
-
-
-def _count(candidates: Sequence[Candidate], standing: Standing) -> int:
-    return sum(c.standing == standing for c in candidates)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -38,6 +39,11 @@ class _Window:
     opened_mono: float
     base: dict[str, int]
     withdrawn: set[Member] = field(default_factory=set)
+    spent: Counter[str] = field(default_factory=Counter)
+
+    def charge(self, member: Member) -> None:
+        self.withdrawn.add(member)
+        self.spent[member[0]] += 1
 
 
 @dataclass(slots=True)
@@ -108,15 +114,14 @@ class Guard:
             return True
         lb = member[0]
         base = window.base.get(lb, published.get(lb, 0))
-        spent = sum(name == lb for name, _ in window.withdrawn)
-        if share < 1 and spent + 1 > math.ceil(share * base):
+        if share < 1 and window.spent[lb] + 1 > math.ceil(share * base):
             return False
         total = sum(window.base.values())
         if total >= settings.total_from and settings.max_withdraw_total < 1:
             budget = math.ceil(settings.max_withdraw_total * total)
             if len(window.withdrawn) + 1 > budget:
                 return False
-        window.withdrawn.add(member)
+        window.charge(member)
         self._window = window
         return True
 
@@ -159,7 +164,9 @@ class Guard:
         self._window = None
         if memory.window is not None:
             opened = now.mono - memory.window.age_s - older_s
-            self._window = _Window(opened, dict(memory.window.base), set(memory.window.withdrawn))
+            self._window = _Window(opened, dict(memory.window.base))
+            for member in memory.window.withdrawn:
+                self._window.charge(member)
         self._episodes = {
             key: Episode(held.episode, now.mono - held.age_s - older_s, set(held.addresses))
             for key, held in memory.held.items()

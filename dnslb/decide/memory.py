@@ -24,6 +24,7 @@ class Memory:
         self._charges: object = self.guard.charges
         self.version = 0
         self.committed = 0
+        self.loads = 0
 
     @property
     def owned(self) -> Mapping[RRsetKey, Owned]:
@@ -31,6 +32,7 @@ class Memory:
 
     def load(self, checkpoint: Checkpoint, guard_age_s: float, now: Now) -> None:
         """Takes over what a store holds; nothing of it needs committing again."""
+        self.loads += 1
         self._owned = dict(checkpoint.owned)
         self.guard.restore(checkpoint.guard, guard_age_s, now)
         self._changed.clear()

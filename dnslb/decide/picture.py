@@ -35,6 +35,8 @@ class Picture:
         self._changes: tuple[ChangeView, ...] = ()
         self._changes_revision = -1
         self._revision = 0
+        self._released: tuple[str, ...] = ()
+        self._released_basis: object = None
 
     def draw(
         self,
@@ -54,7 +56,7 @@ class Picture:
         if writer.ledger.revision != self._changes_revision:
             self._changes_revision = writer.ledger.revision
             self._changes = writer.ledger.views()
-        released = tuple(sorted({k.name for k in store.memory.owned if k.name not in balancers}))
+        released = self._released_names(balancers, store)
         agent_views = agents.views()
         rows = [row for rows in self._rows.values() for row in rows]
         rows += attention.of_agents(agent_views, settings.quorum, self._started(now))
@@ -88,7 +90,19 @@ class Picture:
             del self._rows[name]
         for name in dirty:
             if (view := self._views.get(name)) is not None:
-                self._rows[name] = attention.of_loadbalancer(view)
+                if rows := attention.of_loadbalancer(view):
+                    self._rows[name] = rows
+                else:
+                    self._rows.pop(name, None)
+
+    def _released_names(self, balancers: Mapping[str, Balancer], store: Store) -> tuple[str, ...]:
+        """Names that are ours and not configured; found anew only when either changed."""
+        basis = (store.memory.version, store.memory.loads, id(balancers))
+        if basis != self._released_basis:
+            self._released_basis = basis
+            names = {k.name for k in store.memory.owned if k.name not in balancers}
+            self._released = tuple(sorted(names))
+        return self._released
 
     def _started(self, now: Now) -> bool:
         """Whether every agent has had the time to report."""

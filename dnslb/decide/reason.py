@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from dnslb.decide.agents import AgentLedger
-from dnslb.decide.damping import Damper
-from dnslb.model.instant import Now
-from dnslb.model.loadbalancer import Policy
+from dnslb.decide.agents import Witnesses
 from dnslb.model.operator import Override
-from dnslb.model.report import DOWN
 from dnslb.model.verdict import Verdict
 
 _VERBS = {"drain": "drained", "force-up": "forced up", "force-down": "forced down"}
 
 
-def verdict(seen: Verdict, index: int, agents: AgentLedger) -> str:
+def verdict(seen: Verdict, index: int, witnesses: Witnesses) -> str:
     """``2 of 3 agents say down (connection refused)``."""
     total = seen.ups + seen.downs + seen.unknowns
     if total == 0:
@@ -25,7 +21,7 @@ def verdict(seen: Verdict, index: int, agents: AgentLedger) -> str:
         return f"{seen.ups} of {total} agents say up"
     if seen.state == "down":
         text = f"{seen.downs} of {total} agents say down"
-        message = _first_message(index, agents)
+        message = witnesses.why_down(index)
         return f"{text} ({message})" if message else text
     return (
         f"{seen.ups} up, {seen.downs} down, {seen.unknowns} silent of {total} agents: "
@@ -33,33 +29,25 @@ def verdict(seen: Verdict, index: int, agents: AgentLedger) -> str:
     )
 
 
-def _first_message(index: int, agents: AgentLedger) -> str:
-    for agent in agents.voters(index, DOWN):
-        if message := agents.message(agent, index):
-            return message
-    return ""
-
-
 def endpoint(
     seen: Verdict,
     index: int,
-    agents: AgentLedger,
+    witnesses: Witnesses,
     override: Override | None,
-    damper: Damper,
-    policy: Policy,
-    now: Now,
+    waiting_s: float | None,
+    flaps: int,
 ) -> str:
-    """The whole story of one endpoint in one sentence, free of ages that would change it."""
-    text = verdict(seen, index, agents)
+    """The whole story of one endpoint in one sentence, free of ages that would change it.
+
+    ``waiting_s``: how long the verdict must stand before it counts, where it does not yet.
+    """
+    text = verdict(seen, index, witnesses)
     if override is not None:
         return f"{spoken(override)}; {text}"
-    if damper.state == "up" and damper.settled != "living":
-        wait = damper.up_after_s(policy, now.mono)
-        text += f"; it counts as living after {wait:g} s"
-        if flaps := damper.flap_count(now.mono):
+    if waiting_s is not None:
+        text += f"; it counts as {'living' if seen.state == 'up' else 'dead'} after {waiting_s:g} s"
+        if flaps and seen.state == "up":
             text += f" ({plural(flaps, 'recent flap')})"
-    elif damper.state == "down" and damper.settled != "dead":
-        text += f"; it counts as dead after {policy.down_after_s:g} s"
     return text
 
 

@@ -17,6 +17,7 @@ from dnslb.decide.zones import Zones
 from dnslb.model.checkpoint import Flaps, Member, RecordDecisions, StateChange, StoredState
 from dnslb.model.instant import Now
 from dnslb.model.operator import ClearOverrides, ClearPauses, OperatorState, Settle
+from dnslb.model.rrset import RRsetKey
 
 _RETRY_S = 1.0
 _RETRY_S_MAX = 60.0
@@ -73,8 +74,11 @@ class Store:
 
     def remembered(self, name: str) -> tuple[str, ...] | None:
         """The addresses that we last left at ``name``; None when it was never ours."""
-        mine = [o for k, o in self.memory.owned.items() if k.name == name]
-        return tuple(v for o in mine for v in o.values) if mine else None
+        owned = self.memory.owned
+        mine = [owned.get(RRsetKey(name, rtype)) for rtype in ("A", "AAAA")]
+        if mine == [None, None]:
+            return None
+        return tuple(value for one in mine if one is not None for value in one.values)
 
     def propose_command(self, ticket: int, accepted: Accepted) -> Commit:
         commit = self._commit(accepted.changes)

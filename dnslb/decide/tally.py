@@ -29,7 +29,7 @@ class Tally:
     def verdict(self, index: int) -> Verdict:
         ups, downs = self.ups[index], self.downs[index]
         state = VOTE_WORDS[self.states[index]]
-        return Verdict(state, ups, downs, self.agents - ups - downs)  # type: ignore[arg-type]
+        return Verdict(state, ups, downs, self.agents - ups - downs)
 
     def changed_since(self, older: Tally) -> Iterable[int]:
         """Indexes whose state or counts differ; all of them when the list is another one."""

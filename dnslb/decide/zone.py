@@ -5,6 +5,7 @@ Keeps instants and counts; decides nothing about addresses and touches no provid
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from dnslb.model.instant import Now
@@ -93,7 +94,7 @@ class Zone:
             self.failures = 0
             self.error = self.error_wall = None
 
-    def needs_reading(self, names: frozenset[str], download_s: float, mono: float) -> bool:
+    def needs_reading(self, names: AbstractSet[str], download_s: float, mono: float) -> bool:
         """Whether a read should be asked for now."""
         if self.reading or self.outstanding or mono < self.not_before_mono:
             return False
@@ -103,7 +104,7 @@ class Zone:
             self.is_unread(names) or self.read_mono is None or mono >= self.read_mono + download_s
         )
 
-    def is_unread(self, names: frozenset[str]) -> bool:
+    def is_unread(self, names: AbstractSet[str]) -> bool:
         return self.stale or self.read_mono is None or not names <= self.names_read
 
     def next_due(self, download_s: float, upload_s: float, mono: float) -> float:

@@ -16,6 +16,8 @@ from dnslb.model.outcome import Failure
 from dnslb.model.rrset import RRsetKey
 
 _UNSERVED_RETRY_S = 30.0
+_SEARCH_S_MAX = 1.0
+"""How long reading waits for searches under way, so that a zone is read once for all its names."""
 
 
 @dataclass(slots=True)
@@ -32,24 +34,30 @@ class Zones:
     def __init__(self) -> None:
         self.by_name: dict[str, Zone] = {}
         self.of_owner: dict[str, str] = {}
+        self._members: dict[str, set[str]] = {}
         self._searches: dict[str, _Search] = {}
+        self._search_due_mono = float("inf")
+        self._asked = 0
+        self._read_from_mono = float("-inf")
         self._wait_until_mono = float("-inf")
 
     def want(self, names: Iterable[str]) -> None:
         """The owner names to look after; others are forgotten."""
         wanted = set(names)
         for name in [n for n in self._searches if n not in wanted]:
-            del self._searches[name]
+            self._asked -= self._searches.pop(name).asked
         for name in [n for n in self.of_owner if n not in wanted]:
-            del self.of_owner[name]
-        for name in wanted:
-            if name not in self.of_owner:
-                self._searches.setdefault(name, _Search())
+            self._members[self.of_owner.pop(name)].discard(name)
+        for name in wanted - self.of_owner.keys() - self._searches.keys():
+            self._searches[name] = _Search()
+        self._search_due_mono = float("-inf")
 
     def place(self, name: str, zone: str) -> None:
         """``name`` lives in ``zone``: found now, or remembered from before."""
-        self._searches.pop(name, None)
+        if (search := self._searches.pop(name, None)) is not None:
+            self._asked -= search.asked
         self.of_owner[name] = zone
+        self._members.setdefault(zone, set()).add(name)
         if zone not in self.by_name:
             self.by_name[zone] = Zone(zone, read_after_mono=self._wait_until_mono)
 
@@ -57,42 +65,54 @@ class Zones:
         search = self._searches.get(name)
         if search is None:
             return
+        self._asked -= search.asked
         search.asked = False
         if isinstance(result, str):
             self.place(name, result)
         elif result is None:
             search.sentence = "the provider has no zone for it"
             search.not_before_mono = now.mono + _UNSERVED_RETRY_S
+            self._search_due_mono = min(self._search_due_mono, search.not_before_mono)
         else:
             search.failures += 1
             search.sentence = result.sentence
             search.not_before_mono = now.mono + backoff_s(search.failures, result)
+            self._search_due_mono = min(self._search_due_mono, search.not_before_mono)
 
     def unserved(self) -> list[tuple[str, str]]:
         """Names without a zone, and why."""
-        return [(n, s.sentence) for n, s in sorted(self._searches.items()) if s.sentence]
+        found = [(n, s.sentence) for n, s in self._searches.items() if s.sentence is not None]
+        return sorted(found)
 
     def names_in(self, zone: str) -> frozenset[str]:
-        return frozenset(name for name, z in self.of_owner.items() if z == zone)
+        return frozenset(self._members.get(zone, ()))
 
     def requests(self, settings: Settings, now: Now) -> list[Intent]:
         """What must be asked of the provider now."""
-        names = [
-            n
-            for n, s in sorted(self._searches.items())
-            if not s.asked and now.mono >= s.not_before_mono
-        ]
-        for name in names:
-            self._searches[name].asked = True
-        intents: list[Intent] = [FindZones(tuple(names))] if names else []
-        members: dict[str, set[str]] = {}
-        for name, at in self.of_owner.items():
-            members.setdefault(at, set()).add(name)
-        for zone_name, owners in members.items():
-            zone, wanted = self.by_name[zone_name], frozenset(owners)
-            if zone.needs_reading(wanted, settings.download_interval_s, now.mono):
+        intents: list[Intent] = []
+        if now.mono >= self._search_due_mono:
+            names = [
+                n
+                for n, s in sorted(self._searches.items())
+                if not s.asked and now.mono >= s.not_before_mono
+            ]
+            for name in names:
+                self._searches[name].asked = True
+            self._asked += len(names)
+            if names:
+                self._read_from_mono = now.mono + _SEARCH_S_MAX
+                intents.append(FindZones(tuple(names)))
+            self._search_due_mono = min(
+                (s.not_before_mono for s in self._searches.values() if not s.asked),
+                default=float("inf"),
+            )
+        if self._asked and now.mono < self._read_from_mono:
+            return intents
+        for name, zone in self.by_name.items():
+            members = self._members.get(name)
+            if members and zone.needs_reading(members, settings.download_interval_s, now.mono):
                 zone.reading = True
-                intents.append(ReadZone(zone_name, wanted))
+                intents.append(ReadZone(name, frozenset(members)))
         return intents
 
     def take_over(self, wait_until_mono: float) -> None:
@@ -105,6 +125,7 @@ class Zones:
             zone.not_before_mono = float("-inf")
         for search in self._searches.values():
             search.not_before_mono = float("-inf")
+        self._search_due_mono = float("-inf")
 
     def reread(self) -> None:
         """Somebody wants to know now: back-off is forgotten, everything is read again."""
@@ -113,6 +134,7 @@ class Zones:
             zone.not_before_mono = float("-inf")
         for search in self._searches.values():
             search.not_before_mono = float("-inf")
+        self._search_due_mono = float("-inf")
 
     def published(self, name: str) -> tuple[str, ...] | None:
         """The addresses at ``name`` as last read or written; None when that was never seen."""
@@ -131,5 +153,8 @@ class Zones:
             zone.next_due(settings.download_interval_s, settings.upload_interval_s, mono)
             for zone in self.by_name.values()
         ]
-        due += [s.not_before_mono for s in self._searches.values() if s.not_before_mono > mono]
+        if self._asked and self._read_from_mono > mono:
+            due.append(self._read_from_mono)
+        if self._search_due_mono > mono:
+            due.append(self._search_due_mono)
         return min(due, default=float("inf"))

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from dnslb.errors import InvalidValue
 from dnslb.model.loadbalancer import MonitorList
+from dnslb.model.verdict import VerdictState
 
 UNKNOWN, UP, DOWN = 0, 1, 2
-VOTE_WORDS = ("unknown", "up", "down")
+VOTE_WORDS: tuple[VerdictState, ...] = ("unknown", "up", "down")
 MESSAGE_LENGTH_MAX = 200
 
 

@@ -6,8 +6,9 @@ the same object until something in it changed, so a renderer can tell by identit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 from dnslb.model.instant import Now
@@ -72,23 +73,34 @@ class Decision:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class LoadBalancerView:
     """``published``: what the provider holds as last read or written; None while never read.
 
-    ``history``: earlier decisions, newest last, bounded.
+    ``living`` of ``total`` endpoints count as living. ``disputed``: endpoints on which fresh
+    agents contradict each other without a majority. ``history``: earlier decisions, newest last,
+    bounded. The endpoints' views are drawn from ``draw`` when somebody first looks at them: of
+    ten thousand that turn at once, few are ever looked at.
     """
 
     name: str
     zone: str | None
     state: LoadBalancerState
-    endpoints: tuple[EndpointView, ...]
+    living: int
+    total: int
+    disputed: tuple[str, ...]
     desired: tuple[str, ...]
     published: tuple[str, ...] | None
     rule: str
     sentence: str
     frozen: str | None
     history: tuple[Decision, ...]
+    draw: Callable[[], tuple[EndpointView, ...]] = field(repr=False)
+
+    @cached_property
+    def endpoints(self) -> tuple[EndpointView, ...]:
+        """In the order of the configuration; the same objects at each look."""
+        return self.draw()
 
 
 @dataclass(frozen=True, slots=True)
