@@ -1,0 +1,252 @@
+"""The paths of the control API: which question each asks, and what kind of answer it gets.
+
+Every answer is JSON, errors included: ``{"error": sentence, "kind": ...}``. What things look
+like is `views`' business; whether a command is obeyed is the controller's.
+
+Law: who asks is what the kernel or a certificate says, never what the request says; a handler
+holds the event loop for a few milliseconds at most.
+"""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import AsyncIterator, Iterator
+
+import trio
+
+from dnslb.api.codec import Malformed, to_time
+from dnslb.api.version import PREFIX, TIME_HEADER, VERSION_HEADER
+from dnslb.control import views
+from dnslb.control.pieces import endpoint_pieces, list_pieces, to_json
+from dnslb.control.requests import to_cluster_command, to_command, to_count, to_flag
+from dnslb.control.views import InstanceInfo
+from dnslb.control.watch import Watchers
+from dnslb.control.why import NotKept, parse_at, why_message, why_message_at
+from dnslb.errors import CommandRefused, InvalidValue
+from dnslb.model.names import to_name
+from dnslb.model.status import LoadBalancerView
+from dnslb.net.clock import Clock
+from dnslb.net.http_message import EVENTS, HttpError, Request, Response
+from dnslb.net.http_routes import Routes
+from dnslb.net.peer import Peer
+from dnslb.ports.cluster import Cluster
+from dnslb.ports.operations import Operations
+
+WATCHERS_MAX = 32
+FOLLOW_HEARTBEAT_S = 1.0
+NAME_LOOKUP_S = 1.0
+NAMES_MAX = 256
+JSON_LINES = "application/x-ndjson"
+_KINDS = {400: "bad-request", 404: "not-found", 405: "bad-request", 409: "refused", 503: "busy"}
+
+
+class Unknown(LookupError):
+    """Nothing here has the name that was asked for."""
+
+
+class Handlers:
+    """Answers requests from what the daemon shows; itself a handler of `dnslb.net`."""
+
+    def __init__(
+        self, operations: Operations, cluster: Cluster, info: InstanceInfo, clock: Clock
+    ) -> None:
+        self._operations = operations
+        self._cluster = cluster
+        self._info = info
+        self._clock = clock
+        self._watchers = Watchers(operations, cluster, info, clock)
+        self._names: dict[int, str] = {}
+        self._routes = Routes(
+            {
+                ("GET", f"{PREFIX}/status"): self.status,
+                ("GET", f"{PREFIX}/members"): self.members,
+                ("GET", f"{PREFIX}/endpoints"): self.endpoints,
+                ("GET", f"{PREFIX}/changes"): self.changes,
+                ("GET", f"{PREFIX}/events"): self.events,
+                ("GET", f"{PREFIX}/overrides"): self.overrides,
+                ("GET", f"{PREFIX}/why/*"): self.why,
+                ("GET", f"{PREFIX}/watch"): self.watch,
+                ("POST", f"{PREFIX}/commands"): self.command,
+                ("POST", f"{PREFIX}/raft"): self.raft,
+            }
+        )
+
+    async def __call__(self, request: Request) -> Response:
+        try:
+            return await self._routes(request)
+        except Malformed as error:
+            return self._error(400, str(error))
+        except Unknown as error:
+            return self._error(404, str(error))
+        except HttpError as error:
+            sentence = str(error)
+            if error.status == 404:
+                sentence = f"there is no {request.path[:80]} here: this API is {PREFIX}"
+            return self._error(error.status, sentence, headers=error.headers)
+
+    # --------------------------------------------------------------------------------- looking
+
+    async def status(self, request: Request) -> Response:
+        status, cluster = self._operations.status.value, self._cluster.view()
+        return self._json(views.status_message(self._info, status, cluster, self._clock.now()))
+
+    async def members(self, request: Request) -> Response:
+        return self._json(views.member_messages(self._cluster.view()))
+
+    async def endpoints(self, request: Request) -> Response:
+        parameters = request.parameters
+        lb = self._loadbalancer(parameters["lb"]).name if "lb" in parameters else None
+        status, now = self._operations.status.value, self._clock.now()
+        return self._stream(endpoint_pieces(status, now, lb=lb, called=parameters.get("called")))
+
+    async def changes(self, request: Request) -> Response:
+        everything = to_flag(request.parameters, "all")
+        now = self._clock.now()
+        shown = (
+            views.change_message(change)
+            for change in self._operations.status.value.changes
+            if everything or views.is_shown(change, now)
+        )
+        return self._stream(list_pieces(shown))
+
+    async def overrides(self, request: Request) -> Response:
+        return self._stream(list_pieces(views.order_messages(self._operations.status.value)))
+
+    async def why(self, request: Request) -> Response:
+        segments = request.segments
+        if len(segments) != 3:
+            raise Malformed(f"{PREFIX}/why/NAME was expected")
+        view, now = self._loadbalancer(segments[2]), self._clock.now()
+        status, at = self._operations.status.value, request.parameters.get("at")
+        if at is None:
+            return self._json(why_message(status, view, now))
+        try:
+            return self._json(why_message_at(status, view, parse_at(at, now), now))
+        except NotKept as error:
+            raise Unknown(str(error)) from error
+
+    async def events(self, request: Request) -> Response:
+        parameters = request.parameters
+        after, follow = to_count(parameters, "after"), to_flag(parameters, "follow")
+        body = self._event_lines(after, follow, request.closing)
+        return Response(200, body, JSON_LINES, self._headers())
+
+    async def _event_lines(
+        self, after: int, follow: bool, closing: trio.Event
+    ) -> AsyncIterator[bytes]:
+        """A line for each event with a higher number than ``after``; an empty one now and then
+        while there is nothing to say, so that a reader can tell quiet from dead."""
+        log = self._operations.log
+        if after > log.revision:
+            after = 0  # the number is of an earlier run of this daemon
+        while True:
+            entries, revision = log.value, log.revision
+            first = revision - len(entries) + 1
+            start = max(after + 1 - first, 0)
+            for begin in range(start, len(entries), 200):
+                numbered = enumerate(entries[begin : begin + 200], first + begin)
+                lines = [to_json(views.event_message(seq, entry)) for seq, entry in numbered]
+                yield b"\n".join([*lines, b""])
+            after = revision
+            if not follow or closing.is_set():
+                return
+            with trio.move_on_after(FOLLOW_HEARTBEAT_S) as quiet:
+                await log.wait_changed(revision)
+            if quiet.cancelled_caught:
+                yield b"\n"
+
+    async def watch(self, request: Request) -> Response:
+        if self._watchers.count >= WATCHERS_MAX:
+            raise HttpError(503, f"{WATCHERS_MAX} consoles are watching already; close one")
+        return Response(200, self._watchers.stream(request.closing), EVENTS, self._headers())
+
+    # -------------------------------------------------------------------------------- steering
+
+    async def command(self, request: Request) -> Response:
+        by = await self._who(request.peer)
+        command, timeout_s = to_command(request.body, by, self._clock.now().wall)
+        if self._cluster.view().leader is None:
+            sentence = "no leader is known, so nobody can carry that out; nothing was changed"
+            return self._error(503, sentence, kind="no-leader")
+        try:
+            reply = await self._operations.perform(command, timeout_s)
+        except CommandRefused as error:
+            return self._error(409, str(error))
+        return self._json(
+            {"ok": reply.ok, "sentences": list(reply.sentences)}, 200 if reply.ok else 409
+        )
+
+    async def raft(self, request: Request) -> Response:
+        command = to_cluster_command(request.body, await self._who(request.peer))
+        try:
+            reply = await self._cluster.execute(command)
+        except CommandRefused as error:
+            return self._error(409, str(error))
+        return self._json({"lines": list(reply.lines), "values": dict(reply.values)})
+
+    async def _who(self, peer: Peer) -> str:
+        """The user at the other end, for the audit log."""
+        if peer.certificate is not None:
+            return peer.certificate.common_name or str(peer)
+        if peer.credentials is None:
+            return str(peer)
+        uid = peer.credentials.uid
+        if uid not in self._names:
+            if len(self._names) >= NAMES_MAX:
+                self._names.clear()
+            # Users may live in a directory far away: neither its delay nor its failure is ours.
+            with trio.move_on_after(NAME_LOOKUP_S) as in_time:
+                name = await trio.to_thread.run_sync(_user_name, uid, abandon_on_cancel=True)
+            if in_time.cancelled_caught:
+                return f"uid {uid}"
+            self._names[uid] = name
+        return self._names[uid]
+
+    # --------------------------------------------------------------------------------- answers
+
+    def _loadbalancer(self, text: str) -> LoadBalancerView:
+        """The load balancer of that name, however it is written; raises `Unknown`."""
+        lbs = self._operations.status.value.loadbalancers
+        try:
+            view = lbs.get(to_name(text))
+        except InvalidValue as error:
+            raise Malformed(str(error)) from error
+        if view is None:
+            raise Unknown(f"there is no load balancer {to_name(text)}; /v1/endpoints lists them")
+        return view
+
+    def _headers(self) -> tuple[tuple[str, str], ...]:
+        now = to_time(self._clock.now().wall)
+        return ((VERSION_HEADER, self._info.version), (TIME_HEADER, now))
+
+    def _json(self, value: object, status: int = 200) -> Response:
+        return Response(status, to_json(value) + b"\n", headers=self._headers())
+
+    def _stream(self, parts: Iterator[bytes]) -> Response:
+        return Response(200, _turning(parts), headers=self._headers())
+
+    def _error(
+        self,
+        status: int,
+        sentence: str,
+        *,
+        kind: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> Response:
+        body = {"error": sentence, "kind": kind or _KINDS.get(status, "failed")}
+        return Response(status, to_json(body) + b"\n", headers=(*self._headers(), *headers))
+
+
+async def _turning(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """The event loop turns between the parts, also between those that are not sent."""
+    for part in parts:
+        if part:
+            yield part
+        await trio.lowlevel.checkpoint()
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
