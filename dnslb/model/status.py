@@ -18,7 +18,7 @@ from dnslb.model.operator import OperatorState, Override
 from dnslb.model.plan import Cause
 from dnslb.model.report import Report
 from dnslb.model.rrset import RRsetKey
-from dnslb.model.verdict import Verdict
+from dnslb.model.verdict import Verdict, VerdictState
 
 Severity = Literal["critical", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
@@ -172,6 +172,8 @@ class Status:
     dry_run: bool
     counters: Mapping[str, float]
     """Monotonic totals since the start, by name: writes, failures, withdrawals held, ..."""
+    verdicts: Mapping[VerdictState, int] | None = None
+    """How many monitors have each verdict; None while nobody has counted."""
 
     @property
     def needs_person(self) -> bool:
