@@ -39,6 +39,7 @@ from dnslb.model.names import MARKER_LABEL, to_name
 ENDPOINTS_MAX = 10_000
 NAME_LENGTH_MAX = 1024
 URL_LENGTH_MAX = 2048
+READ_MAX = 4096
 EXPECTED_ENDPOINT = (
     'an endpoint such as "tcp://192.0.2.1:443", '
     'or a table such as { monitor = "http://10.0.0.1:80", address = "192.0.2.1" }'
@@ -88,6 +89,7 @@ class Reading:
     loadbalancers: list[LoadBalancer] = field(default_factory=list)
     _places: dict[str, Callable[[], str]] = field(default_factory=dict)
     _endpoints: int = 0
+    _read: dict[object, object] = field(default_factory=dict)
 
     def take_table(self, table: object, origin: FromFile) -> None:
         """The ``[lb]`` table of a file."""
@@ -161,16 +163,29 @@ class Reading:
                 self.findings.error(origin.place(key), sentence)
                 usable = False
                 continue
-            below = origin.below(key) if isinstance(origin, FromFile) else origin
-            reader = Reader(option.kind, below, self.findings, _NOBODY)
-            value = reader.read((raw,))
-            if key == "expect" and not reader.failed and not _is_range(value):
-                sentence = f"expected two status codes such as [200, 299], {found(raw)}"
-                self.findings.error(below.place(), sentence)
-                usable = False
-            usable = usable and not reader.failed
+            value = self._option(key, option, raw, origin)
+            usable = usable and value is not None
             read.append((option, value))
         return read if usable else None
+
+    def _option(self, key: str, option: Option, raw: object, origin: Origin) -> object:
+        """The value, or None for one that is wrong; no option's value is None."""
+        # Thousands of load balancers mostly say the same. True is 1, but not what 1 means.
+        same = (key, type(raw), raw) if isinstance(raw, str | int | float) else None
+        if same in self._read:
+            return self._read[same]
+        below = origin.below(key) if isinstance(origin, FromFile) else origin
+        reader = Reader(option.kind, below, self.findings, _NOBODY)
+        value = reader.read((raw,))
+        if reader.failed:
+            return None
+        if key == "expect" and not _is_range(value):
+            expected = "expected two status codes such as [200, 299]"
+            self.findings.error(below.place(), f"{expected}, {found(raw)}")
+            return None
+        if same is not None and len(self._read) < READ_MAX:
+            self._read[same] = value
+        return value
 
     def _read_endpoints(
         self,
@@ -230,7 +245,9 @@ class Reading:
         address = item.get("address", monitor.host)
         if not isinstance(address, str):
             raise InvalidValue(f"expected address to be an IP address, {found(address)}")
-        return Endpoint(monitor, to_address(address[:URL_LENGTH_MAX]), priority)
+        if address != monitor.host:
+            address = to_address(address[:URL_LENGTH_MAX])
+        return Endpoint(monitor, address, priority)
 
     def _check(self, lb: LoadBalancer, table: Mapping[str, object], origin: Origin) -> None:
         """What the model allows and an operator hardly means."""
