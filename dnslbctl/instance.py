@@ -36,9 +36,10 @@ def find_instance(environ: Mapping[str, str], timeout_s: float) -> Client:
 
 def search_directories(environ: Mapping[str, str], uid: int) -> list[str]:
     """Where daemons put their sockets when they are not told where, best first."""
-    runtime = environ.get("XDG_RUNTIME_DIR")
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
     temporary = environ.get("TMPDIR") or "/tmp"
-    below_runtime = [f"{runtime}/dnslb"] if runtime else []
+    # A relative path there is to be ignored, says the XDG Base Directory Specification.
+    below_runtime = [f"{runtime}/dnslb"] if runtime.startswith("/") else []
     return ["/run/dnslb", *below_runtime, f"{temporary}/dnslb-{uid}"]
 
 

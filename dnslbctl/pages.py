@@ -81,10 +81,9 @@ def status_page(status: messages.Status, terminal: Terminal) -> list[str]:
         lines += [*attention_rows(status["attention"], at, terminal), ""]
     rows: list[Sequence[Cell]] = [_loadbalancer_counts(status)]
     if (endpoints := status["endpoints"])["total"]:
-        up, total = endpoints["up"], endpoints["total"]
-        parts = [f"{up:,} of {total:,} up", f"{endpoints['published']:,} in DNS"]
-        parts += [f"{endpoints[k]:,} {k}" for k in ("down", "unknown") if endpoints[k]]
-        rows.append(("endpoints", ", ".join(parts)))
+        living, total = endpoints["living"], endpoints["total"]
+        published = count(status["published_addresses"], "address", "addresses")
+        rows.append(("endpoints", f"{living:,} of {total:,} living, {published} in DNS"))
     rows.append(("agents", *_agents(status["agents"])))
     rows.append(("changes", *_changes_summary(status)))
     rows += [("zone", _zone(zone, at)) for zone in status["zones"][:20]]
@@ -207,11 +206,11 @@ def _troubled(status: messages.Status, terminal: Terminal) -> list[str]:
         rows.append((
             lb["name"],
             (f"{terminal.mark(mark)} {lb['state']}", style),
-            f"{endpoints['up']} of {endpoints['total']}",
+            f"{endpoints['living']} of {endpoints['total']}",
             str(len(lb["published"] or ())) if known else "?",
             lb["frozen"] or lb["sentence"],
         ))  # fmt: skip
-    lines = table(("NAME", "STATE", "UP", "IN DNS", "WHY"), rows, terminal)
+    lines = table(("NAME", "STATE", "LIVING", "IN DNS", "WHY"), rows, terminal)
     lbs = status["loadbalancers"]
     if (more := lbs["total"] - lbs["healthy"] - len(rows)) > 0:
         lines.append(f"and {more:,} more that are not healthy")

@@ -38,11 +38,10 @@ class LoadBalancerCounts(TypedDict):
 
 
 class EndpointCounts(TypedDict):
+    """``living``: those that count as living, after damping and overrides."""
+
     total: int
-    up: int
-    down: int
-    unknown: int
-    published: int
+    living: int
 
 
 class LoadBalancerSummary(TypedDict):
@@ -121,6 +120,7 @@ class Status(TypedDict):
     cluster_id: str | None
     socket: str
     endpoints: EndpointCounts
+    published_addresses: int
     troubled: list[LoadBalancerSummary]
     agents: list[Agent]
     zones: list[Zone]
@@ -172,7 +172,6 @@ class Endpoint(TypedDict):
     counts_as: Literal["living", "dead", "unknown", "drained"]
     priority: int
     flaps: int
-    names: list[str]
 
 
 class Change(TypedDict):

@@ -115,6 +115,9 @@ def _add_rows(delta: dict[str, object], old: Sight, new: Sight, places: Places) 
         return False
     changed = {place for index in monitors for place in places.of(new.status, index)}
     before, after = old.status.loadbalancers, new.status.loadbalancers
+    # Views are drawn when looked at: too many at once would hold the loop.
+    if sum(v.total for n, v in after.items() if before.get(n) is not v) > 4 * ROWS_MAX:
+        return False
     whole: list[LoadBalancerView] = []
     lbs: dict[str, messages.WatchLoadBalancer] = {}
     for name, view in after.items():
