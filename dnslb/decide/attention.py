@@ -6,6 +6,7 @@ first true. Information is not a need: ``status --check`` counts critical and wa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from dnslb.model.status import SEVERITIES, AgentView, Attention, LoadBalancerVie
 
 ENDLESS_AFTER_S = 3600.0
 ZONE_CRITICAL_AFTER_S = 300.0
+KIND_MAX = 100
 
 
 class Row(NamedTuple):
@@ -35,9 +37,16 @@ class AttentionList:
 
     def __init__(self) -> None:
         self._since: dict[tuple[str, str], float] = {}
+        self._rows: list[Row] = []
+        self._listed: tuple[Attention, ...] = ()
 
-    def take(self, rows: Iterable[Row], now: Now) -> tuple[Attention, ...]:
-        """All rows of this moment, worst first, then oldest first."""
+    def take(self, rows: list[Row], now: Now) -> tuple[Attention, ...]:
+        """All rows of this moment, worst first, then oldest first; of one kind at most
+        ``KIND_MAX`` by name, the rest as a number."""
+        if rows == self._rows:
+            return self._listed
+        self._rows = rows
+        rows = _capped(rows)
         since: dict[tuple[str, str], float] = {}
         listed = []
         for row in rows:
@@ -48,7 +57,25 @@ class AttentionList:
             )
         self._since = since
         listed.sort(key=lambda a: (SEVERITIES.index(a.severity), a.since_wall, a.kind, a.subject))
-        return tuple(listed)
+        self._listed = tuple(listed)
+        return self._listed
+
+
+def _capped(rows: list[Row]) -> list[Row]:
+    counts = Counter(row.kind for row in rows)
+    if max(counts.values(), default=0) <= KIND_MAX:
+        return rows
+    kept: list[Row] = []
+    seen: Counter[str] = Counter()
+    for row in rows:
+        seen[row.kind] += 1
+        if seen[row.kind] <= KIND_MAX:
+            kept.append(row)
+        elif seen[row.kind] == counts[row.kind]:
+            more = counts[row.kind] - KIND_MAX
+            text = f"{more} more of this kind ({row.kind}), {row.subject} among them"
+            kept.append(Row(row.severity, row.kind, "more", text, "dnslbctl endpoints"))
+    return kept
 
 
 def of_loadbalancer(view: LoadBalancerView) -> list[Row]:

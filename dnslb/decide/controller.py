@@ -44,6 +44,9 @@ from dnslb.model.outcome import Failure
 from dnslb.model.status import LogEntry, Status
 
 _TURNS_LOGGED_MAX = 20
+_LOADBALANCER_WEIGHT = 4
+_ENDPOINTS_A_STEP = 1500
+"""Evaluated in one step, so that no step holds the event loop for long."""
 
 
 class Controller:
@@ -64,6 +67,7 @@ class Controller:
         self._picture = Picture()
         self._lease: Lease | None = None
         self._dirty: set[str] = set()
+        self._evaluated: set[str] = set()
         self._due: dict[str, float] = {}
         self._counters: dict[str, float] = {}
         self._out: list[Intent] = []
@@ -80,6 +84,11 @@ class Controller:
         self._take(event, now)
         self._evaluate(now)
         return self._out
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the last step left something over for the next one, due at once."""
+        return bool(self._dirty)
 
     def deadline(self) -> float | None:
         """The monotonic instant at which `Woke` is wanted, if nothing happens before."""
@@ -271,18 +280,15 @@ class Controller:
         """Tally to desired for whatever changed; then, for the lease holder, what may go out."""
         self._tally_votes(now)
         self._dirty |= {name for name, due in self._due.items() if due <= now.mono}
-        dirty, self._dirty = self._dirty, set()
-        for name in sorted(dirty):
+        dirty = self._take_slice()
+        for name in dirty:
             self._evaluate_one(self._balancers[name], now)
+        self._evaluated.update(
+            name for name in dirty if not self._writer.is_settled(self._balancers[name])
+        )
         self._gate.refresh(self._agents, self._settings, now)
-        may_plan = self._store.loaded and (self._lease is not None or self._settings.dry_run)
-        if may_plan and self._settings.provider is not None:
-            self._out += self._zones.requests(self._settings, now)
-            self._out += self._writer.round(
-                dirty, self._balancers, self._lease, self._gate, self._settings, now
-            )
-            if self._lease is not None:
-                self._out += self._store.upkeep(self._writer.ledger, self._zones, now)
+        if not self._dirty:
+            self._plan(now)
         for entry in self._writer.take_log():
             self._out.append(Log(entry))
         status = self._picture.draw(
@@ -300,6 +306,33 @@ class Controller:
         )
         self._out.append(PublishStatus(status))
         self._last_deadline = self._next_deadline(now)
+
+    def _take_slice(self) -> list[str]:
+        """As many load balancers as fit into one step; the rest is for the next one at once."""
+        names: list[str] = []
+        room = _ENDPOINTS_A_STEP
+        for name in sorted(self._dirty):
+            names.append(name)
+            room -= len(self._balancers[name].indexes) + _LOADBALANCER_WEIGHT
+            if room <= 0:
+                break
+        self._dirty.difference_update(names)
+        return names
+
+    def _plan(self, now: Now) -> None:
+        """What may go out, once everything that changed has been evaluated: never before, since
+        the guard must see a failure whole."""
+        evaluated, self._evaluated = self._evaluated, set()
+        evaluated &= self._balancers.keys()
+        may_plan = self._store.loaded and (self._lease is not None or self._settings.dry_run)
+        if self._settings.provider is None or not may_plan:
+            return
+        self._out += self._zones.requests(self._settings, now)
+        self._out += self._writer.round(
+            evaluated, self._balancers, self._lease, self._gate, self._settings, now
+        )
+        if self._lease is not None:
+            self._out += self._store.upkeep(self._writer.ledger, self._zones, now)
 
     def _tally_votes(self, now: Now) -> None:
         votes, turned = self._agents.refresh(now)
@@ -344,6 +377,8 @@ class Controller:
         return read if read is not None else self._store.remembered(name)
 
     def _next_deadline(self, now: Now) -> float | None:
+        if self._dirty:
+            return now.mono
         due = [
             self._agents.next_expiry(),
             min(self._due.values(), default=None),

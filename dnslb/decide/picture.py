@@ -5,7 +5,7 @@ Translates the controller's parts into `model.status` and nothing else; decides 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from dnslb.decide import attention
 from dnslb.decide.agents import AgentLedger
@@ -42,7 +42,7 @@ class Picture:
         self,
         settings: Settings,
         balancers: Mapping[str, Balancer],
-        dirty: set[str],
+        dirty: Collection[str],
         agents: AgentLedger,
         zones: Zones,
         writer: Writer,
@@ -82,10 +82,14 @@ class Picture:
         )
         return self.status
 
-    def _take_views(self, balancers: Mapping[str, Balancer], dirty: set[str]) -> None:
-        if not dirty and self._views.keys() == balancers.keys():
+    def _take_views(self, balancers: Mapping[str, Balancer], dirty: Collection[str]) -> None:
+        if not dirty and len(self._views) == len(balancers):
             return
-        self._views = {n: b.view for n, b in balancers.items() if b.view is not None}
+        views = dict(self._views)
+        for name in views.keys() - balancers.keys():
+            del views[name]
+        views.update((n, view) for n in dirty if (view := balancers[n].view) is not None)
+        self._views = views
         for name in self._rows.keys() - balancers.keys():
             del self._rows[name]
         for name in dirty:

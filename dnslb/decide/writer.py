@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from dnslb.decide import held, reason
 from dnslb.decide.balancer import Balancer
+from dnslb.decide.diff import differences
 from dnslb.decide.gate import Gate
 from dnslb.decide.intents import Apply, Intent, Resign
 from dnslb.decide.ledger import Ledger
@@ -44,9 +45,11 @@ class Writer:
         self._approvals: dict[str, dict[str, tuple[RRsetKey, frozenset[str]]]] = {}
         self._held_logged: set[str] = set()
         self._log: list[LogEntry] = []
+        self._ttl_min = 1
 
     def configure(self, settings: Settings) -> None:
         """Held withdrawals of names that left the configuration are over."""
+        self._ttl_min = settings.capabilities.ttl_min
         guard = self._store.memory.guard
         for key, episode in list(guard.episodes.items()):
             if key.name not in settings.by_name:
@@ -57,6 +60,24 @@ class Writer:
     def take_log(self) -> list[LogEntry]:
         entries, self._log = self._log, []
         return entries
+
+    def is_settled(self, balancer: Balancer) -> bool:
+        """Whether DNS is as wanted there, known as ours, with nothing held: then a round has
+        nothing to find. Asked as each load balancer is evaluated, so that rounds stay short."""
+        name = balancer.lb.name
+        zone = self._zones.by_name.get(self._zones.of_owner.get(name, ""))
+        if zone is None or balancer.frozen is not None or not self._zones.is_readable(zone):
+            return False
+        if name in self._unsettled.get(zone.name, ()) or name in zone.cnames:
+            return False
+        memory = self._store.memory
+        different, equal = differences(balancer, zone.rrsets, memory.owned, self._ttl_min)
+        return not different and all(
+            memory.guard.episode(key) is None
+            and (rrset := zone.rrsets.get(key)) is not None
+            and memory.owned.get(key) == Owned(zone.name, rrset.ttl, rrset.values)
+            for key in equal
+        )
 
     def round(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from dnslb.errors import PlanRefused
@@ -43,7 +44,7 @@ def _minus(left: RRset | None, right: RRset | None) -> tuple[str, ...]:
     return tuple(v for v in (left.values if left else ()) if v not in gone)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """What is to be written to ``zone``, in one go; ``term`` is that of the lease it was made
     under. ``basis`` is the reading's, for providers that compare zones as a whole."""
@@ -53,11 +54,15 @@ class Plan:
     term: int
     basis: object = None
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Eight hexadecimal digits over what is changed, not over when."""
-        text = repr([(self.zone, c.key, c.before, c.after) for c in self.changes])
-        return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+        digest = hashlib.blake2b(self.zone.encode(), digest_size=4)
+        for change in self.changes:
+            before, after = change.before, change.after
+            shown = (change.key, before and before.values, after and (after.ttl, after.values))
+            digest.update(repr(shown).encode())
+        return digest.hexdigest()
 
     def check(self, owned: Collection[str]) -> None:
         """Raises `PlanRefused` unless every change keeps the law: owned names only, within the
