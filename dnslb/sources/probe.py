@@ -70,8 +70,7 @@ class Probe:
     @property
     def next_at(self) -> float:
         """When its next check is to start, if none is under way then."""
-        at, extra_at = self.cadence.next_at, self._extra_at
-        return at if at < extra_at else extra_at
+        return min(self.cadence.next_at, self._extra_at)
 
     def bring_forward(self, at: float) -> None:
         """Wants one check more, not later than ``at``; the cadence does not move."""

@@ -229,7 +229,8 @@ class Schedule:
         return min(probe.deadline_at + EARLY_S, probe.cadence.next_at)
 
     def _start_or_wait(self, probe: Probe, now: float, starting: list[Probe]) -> None:
-        if self.in_flight < self._concurrency:
+        # Whoever waits goes first: else those that hang would take each other's place for ever.
+        if self.in_flight < self._concurrency and not self._waiting:
             self._start(probe, now, starting)
         else:
             self.counts.waited += 1
