@@ -30,7 +30,8 @@ from dnslb.decide.events import (
     ZoneRead,
 )
 from dnslb.decide.gate import Gate
-from dnslb.decide.intents import Answer, Intent, Log, PublishStatus
+from dnslb.decide.intents import Answer, Intent, PublishStatus
+from dnslb.decide.journal import Journal
 from dnslb.decide.picture import Picture
 from dnslb.decide.settings import Settings
 from dnslb.decide.store import Store
@@ -41,7 +42,7 @@ from dnslb.errors import CommandRefused
 from dnslb.model.instant import Now
 from dnslb.model.lease import Lease
 from dnslb.model.outcome import Failure
-from dnslb.model.status import LogEntry, Status
+from dnslb.model.status import Status
 
 _TURNS_LOGGED_MAX = 20
 _LOADBALANCER_WEIGHT = 4
@@ -63,13 +64,13 @@ class Controller:
         self._zones = Zones()
         self._store = Store()
         self._gate = Gate()
-        self._writer = Writer(self._zones, self._store)
+        self._writer = Writer(self._zones, self._store, self._journal)
         self._picture = Picture()
         self._lease: Lease | None = None
         self._dirty: set[str] = set()
         self._evaluated: set[str] = set()
         self._due: dict[str, float] = {}
-        self._counters: dict[str, float] = {}
+        self._journal = Journal()
         self._out: list[Intent] = []
         self._last_deadline: float | None = None
 
@@ -99,9 +100,9 @@ class Controller:
             case Woke():
                 pass
             case ReportArrived(report):
-                self._count("reports")
+                self._journal.count("reports")
                 if not self._agents.take(report):
-                    self._count("reports_ignored")
+                    self._journal.count("reports_ignored")
             case WriteEnded(outcome):
                 self._take_write(event, now)
             case ZoneRead(outcome):
@@ -110,8 +111,10 @@ class Controller:
                     return
                 if isinstance(outcome.result, Failure):
                     zone.take_failure(outcome.result, now)
-                    self._count("read_failures")
-                    self._log("zone-error", f"zone {zone.name}: {outcome.result.sentence}", now)
+                    self._journal.count("read_failures")
+                    self._journal.log(
+                        "zone-error", f"zone {zone.name}: {outcome.result.sentence}", now
+                    )
                 else:
                     zone.take_reading(outcome.result, now)
                     self._dirty |= self._zones.names_in(zone.name) & self._balancers.keys()
@@ -129,15 +132,17 @@ class Controller:
                 )
                 self._finish(answer, now)
             case CommitFailed(ticket, sentence):
-                self._count("commit_failures")
-                self._log("state-store", f"decisions could not be stored: {sentence}", now)
+                self._journal.count("commit_failures")
+                self._journal.log("state-store", f"decisions could not be stored: {sentence}", now)
                 self._finish(self._store.failed(ticket, sentence, now), now)
             case CommandGiven(ticket, _):
                 self._take_command(event, now)
             case LoopStalled(stalled_s):
-                self._count("loop_stalls")
+                self._journal.count("loop_stalls")
                 self._gate.stalled(now)
-                self._log("stall", f"our own event loop stood still for {stalled_s:.2f} s", now)
+                self._journal.log(
+                    "stall", f"our own event loop stood still for {stalled_s:.2f} s", now
+                )
             case LeaseChanged(lease):
                 self._take_lease(lease, now)
             case StateLoaded(state, guard_age_s):
@@ -197,7 +202,7 @@ class Controller:
         held, self._lease = self._lease, lease
         if lease is None:
             if held is not None:
-                self._log("lease", "the right to write is gone; nothing is written", now)
+                self._journal.log("lease", "the right to write is gone; nothing is written", now)
             return
         if held is not None and held.token == lease.token:
             return
@@ -209,7 +214,7 @@ class Controller:
         self._restore_flaps(now)
         self._want_zones()
         self._dirty |= self._balancers.keys()
-        self._log("lease", f"{lease.holder} may write now (term {lease.term})", now)
+        self._journal.log("lease", f"{lease.holder} may write now (term {lease.term})", now)
 
     def _take_write(self, event: WriteEnded, now: Now) -> None:
         plan, result = event.outcome.plan, event.outcome.result
@@ -217,17 +222,19 @@ class Controller:
         if isinstance(result, Failure):
             if result.kind == "gated":
                 return
-            self._count("write_failures", plan.zone)
-            self._log("write-failed", f"zone {plan.zone}: {result.sentence}", now, plan=plan.id)
+            self._journal.count("write_failures", plan.zone)
+            self._journal.log(
+                "write-failed", f"zone {plan.zone}: {result.sentence}", now, plan=plan.id
+            )
             if result.kind == "fenced":
                 self._out += self._writer.resign(result.sentence)
             return
-        self._count("writes", plan.zone)
+        self._journal.count("writes", plan.zone)
         for change in plan.changes:
-            self._log("applied", f"{change.key}: {change.reason}", now, plan=plan.id)
+            self._journal.log("applied", f"{change.key}: {change.reason}", now, plan=plan.id)
         for notice in result.notices:
-            self._count("write_notices", plan.zone)
-            self._log("notice", f"zone {plan.zone}: {notice}", now, plan=plan.id)
+            self._journal.count("write_notices", plan.zone)
+            self._journal.log("notice", f"zone {plan.zone}: {notice}", now, plan=plan.id)
         self._dirty |= {c.key.name for c in plan.changes} & self._balancers.keys()
 
     def _take_command(self, event: CommandGiven, now: Now) -> None:
@@ -239,10 +246,12 @@ class Controller:
                 raise CommandRefused("this instance does not lead; ask the one that does")
             accepted = judge(command, self._sight(), now)
         except CommandRefused as e:
-            self._log("refused", f"{command.kind} by {command.by}: {e}", now)
+            self._journal.log("refused", f"{command.kind} by {command.by}: {e}", now)
             self._out.append(Answer(event.ticket, False, str(e)))
             return
-        self._log("command", f"{command.by}: {accepted.sentence}", now, reason=command.reason)
+        self._journal.log(
+            "command", f"{command.by}: {accepted.sentence}", now, reason=command.reason
+        )
         if accepted.reread:
             self._zones.reread()
         for key in [k for k in self._store.memory.owned if k.name in accepted.forget]:
@@ -289,8 +298,7 @@ class Controller:
         self._gate.refresh(self._agents, self._settings, now)
         if not self._dirty:
             self._plan(now)
-        for entry in self._writer.take_log():
-            self._out.append(Log(entry))
+        self._out += self._journal.take()
         status = self._picture.draw(
             self._settings,
             self._balancers,
@@ -301,7 +309,7 @@ class Controller:
             self._store,
             self._gate,
             self._lease,
-            self._counters,
+            self._journal.counters,
             now,
         )
         self._out.append(PublishStatus(status))
@@ -338,7 +346,7 @@ class Controller:
         votes, turned = self._agents.refresh(now)
         for name, fresh in turned:
             text = f"{name} reports" if fresh else f"{name} is silent, so it has no vote"
-            self._log("agent", text, now)
+            self._journal.log("agent", text, now)
         if votes == self._votes:
             return
         self._votes = votes
@@ -361,15 +369,17 @@ class Controller:
         except Exception as e:  # noqa: BLE001  the boundary of safety.md 4.8
             sentence = f"{type(e).__name__}: {e}"
             balancer.freeze(sentence, published)
-            self._count("frozen")
-            self._log("frozen", f"{name} is frozen: {sentence}", now)
+            self._journal.count("frozen")
+            self._journal.log("frozen", f"{name} is frozen: {sentence}", now)
             return
         if balancer.due_mono is not None:
             self._due[name] = balancer.due_mono
         for endpoint, sentence in balancer.turned[:_TURNS_LOGGED_MAX]:
-            self._log("verdict", f"{endpoint.label}: {sentence}", now, lb=name)
+            self._journal.log("verdict", f"{endpoint.label}: {sentence}", now, lb=name)
         if (more := len(balancer.turned) - _TURNS_LOGGED_MAX) > 0:
-            self._log("verdict", f"{reason.plural(more, 'more endpoint')} turned", now, lb=name)
+            self._journal.log(
+                "verdict", f"{reason.plural(more, 'more endpoint')} turned", now, lb=name
+            )
 
     def _published(self, name: str) -> tuple[str, ...] | None:
         """What stands in DNS as far as this instance knows: read, else remembered."""
@@ -392,10 +402,3 @@ class Controller:
             due.append(self._picture.started_due)
         soonest = min((at for at in due if at is not None), default=float("inf"))
         return None if soonest == float("inf") else max(soonest, now.mono)
-
-    def _count(self, name: str, label: str = "") -> None:
-        key = f"{name}:{label}" if label else name
-        self._counters[key] = self._counters.get(key, 0) + 1
-
-    def _log(self, kind: str, message: str, now: Now, **fields: object) -> None:
-        self._out.append(Log(LogEntry(now.wall, kind, message, fields)))

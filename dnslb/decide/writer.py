@@ -13,6 +13,7 @@ from dnslb.decide.balancer import Balancer
 from dnslb.decide.diff import differences
 from dnslb.decide.gate import Gate
 from dnslb.decide.intents import Apply, Intent, Resign
+from dnslb.decide.journal import Journal
 from dnslb.decide.ledger import Ledger
 from dnslb.decide.planner import Ground, Planner, ZonePlan
 from dnslb.decide.settings import Settings
@@ -26,7 +27,6 @@ from dnslb.model.lease import Lease
 from dnslb.model.outcome import Failure, WriteOutcome
 from dnslb.model.plan import Change, Plan
 from dnslb.model.rrset import RRsetKey
-from dnslb.model.status import LogEntry
 
 _GATED_WAIT_S = 0.05
 
@@ -34,7 +34,7 @@ _GATED_WAIT_S = 0.05
 class Writer:
     """Rounds of planning over the zones that have something to look at."""
 
-    def __init__(self, zones: Zones, store: Store) -> None:
+    def __init__(self, zones: Zones, store: Store, journal: Journal) -> None:
         self._zones = zones
         self._store = store
         self._planner = Planner()
@@ -44,7 +44,7 @@ class Writer:
         self._unsettled: dict[str, set[str]] = {}
         self._approvals: dict[str, dict[str, tuple[RRsetKey, frozenset[str]]]] = {}
         self._held_logged: set[str] = set()
-        self._log: list[LogEntry] = []
+        self._journal = journal
         self._ttl_min = 1
 
     def configure(self, settings: Settings) -> None:
@@ -56,10 +56,6 @@ class Writer:
                 guard.release(key, set(episode.addresses))
         for names in self._unsettled.values():
             names.intersection_update(settings.by_name)
-
-    def take_log(self) -> list[LogEntry]:
-        entries, self._log = self._log, []
-        return entries
 
     def is_settled(self, balancer: Balancer) -> bool:
         """Whether DNS is as wanted there, known as ours, with nothing held: then a round has
@@ -241,6 +237,6 @@ class Writer:
         for id_ in sorted(current.keys() - self._held_logged):
             change = current[id_]
             text = f"held {id_}: {change.sentence}"
-            fields = {"id": id_, "addresses": reason.listed(sorted(change.addresses))}
-            self._log.append(LogEntry(now.wall, "held", text, fields))
+            addresses = reason.listed(sorted(change.addresses))
+            self._journal.log("held", text, now, id=id_, addresses=addresses)
         self._held_logged = set(current)
