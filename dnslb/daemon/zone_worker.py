@@ -1,0 +1,193 @@
+"""One worker per zone: reads and writes in sequence, at most one plan waiting, the newest.
+
+It carries out; what to read or write, when to try again and what a failure means is decided by
+the controller. Luck (the jitter of a back-off) is drawn here, so that the controller draws none.
+
+Law: every read and every plan is answered exactly once. Between the lease gate and the sending
+of bytes there is no wait (`safety.md` 1.8). What was sent in part is never called done.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import trio
+
+from dnslb.daemon.write_gate import WriteGate
+from dnslb.decide.events import Event, WriteEnded, ZoneRead
+from dnslb.errors import (
+    FenceLost,
+    OutcomeUnknown,
+    ProviderConflict,
+    ProviderError,
+    ProviderRefusal,
+    ProviderTemporary,
+)
+from dnslb.model.lease import FencingToken
+from dnslb.model.outcome import Failure, FailureKind, ReadOutcome, Receipt, WriteOutcome
+from dnslb.model.plan import Plan
+from dnslb.model.rrset import ZoneReading
+from dnslb.net.clock import Clock
+from dnslb.ports.provider import PreparedWrite, Provider
+
+READ_S_MAX = 60.0
+PREPARE_S_MAX = 60.0
+SEND_S_MAX = 30.0
+CLOSE_S_MAX = 1.0
+
+Tell = Callable[[Event], None]
+Luck = Callable[[], float]
+
+_KINDS: tuple[tuple[type[ProviderError], FailureKind], ...] = (
+    (ProviderTemporary, "temporary"),
+    (ProviderRefusal, "refused"),
+    (ProviderConflict, "conflict"),
+    (OutcomeUnknown, "unknown"),
+    (FenceLost, "fenced"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What every worker shares."""
+
+    provider: Provider
+    gate: WriteGate
+    clock: Clock
+    tell: Tell
+    luck: Luck = random.random
+
+    def failure(self, error: ProviderError) -> Failure:
+        kind: FailureKind = next((k for t, k in _KINDS if isinstance(error, t)), "temporary")
+        retry_after_s = error.retry_after_s if isinstance(error, ProviderTemporary) else None
+        return Failure(kind, str(error), retry_after_s, self.luck())
+
+
+class ZoneWorker:
+    def __init__(self, zone: str, hands: Hands) -> None:
+        self._zone = zone
+        self._hands = hands
+        self._jobs: deque[frozenset[str] | Plan] = deque()
+        self._wanted = trio.Event()
+
+    def read_nowait(self, names: frozenset[str]) -> None:
+        """Reads ``names`` after what was asked for before."""
+        self._jobs.append(names)
+        self._wanted.set()
+
+    def apply_nowait(self, plan: Plan) -> None:
+        """Puts ``plan`` into the slot; one that waits there is answered as replaced."""
+        for job in self._jobs:
+            if isinstance(job, Plan):
+                self._jobs.remove(job)
+                self._end(job, Failure("gated", "replaced by a newer plan"))
+                break
+        self._jobs.append(plan)
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        while True:
+            while not self._jobs:
+                self._wanted = trio.Event()
+                await self._wanted.wait()
+            job = self._jobs.popleft()
+            if isinstance(job, Plan):
+                began = self._hands.clock.now().mono
+                result = await self._write(job)
+                self._end(job, result, self._hands.clock.now().mono - began)
+            else:
+                await self._read(job)
+
+    def _end(self, plan: Plan, result: Receipt | Failure, took_s: float = 0.0) -> None:
+        self._hands.tell(WriteEnded(WriteOutcome(plan, result, took_s)))
+
+    # ------------------------------------------------------------------------------- reading
+
+    async def _read(self, names: frozenset[str]) -> None:
+        hands = self._hands
+        result: ZoneReading | Failure | None = None
+        with trio.move_on_after(READ_S_MAX):
+            try:
+                result = await hands.provider.read(self._zone, names)
+            except ProviderError as error:
+                result = hands.failure(error)
+        if result is None:
+            sentence = f"reading took longer than {READ_S_MAX:g} s"
+            result = Failure("temporary", sentence, jitter=hands.luck())
+        hands.tell(ZoneRead(ReadOutcome(self._zone, result)))
+
+    # ------------------------------------------------------------------------------- writing
+
+    async def _write(self, plan: Plan) -> Receipt | Failure:
+        """All of the plan, in as many writes as the provider needs; stops at the first failure."""
+        done: list[Receipt] = []
+        for part in _parts(plan, self._hands.provider.capabilities.batch_max):
+            basis = done[-1].basis if done else None
+            result = await self._write_part(part if basis is None else replace(part, basis=basis))
+            if isinstance(result, Failure):
+                return result if not done else _in_part(result, len(done))
+            done.append(result)
+        return _whole(done)
+
+    async def _write_part(self, plan: Plan) -> Receipt | Failure:
+        hands = self._hands
+        # Asked here too: what cannot be sent must not use up the provider's call budget.
+        if (refusal := hands.gate.refuses(plan)) is not None:
+            return Failure("gated", refusal, jitter=hands.luck())
+        lease = hands.gate.lease
+        assert lease is not None
+        prepared = None
+        try:
+            with trio.move_on_after(PREPARE_S_MAX):
+                prepared = await hands.provider.prepare(plan, lease.token)
+            if prepared is not None:
+                return await self._send(plan, lease.token, prepared)
+        except ProviderError as error:
+            return hands.failure(error)
+        sentence = f"preparing the write took longer than {PREPARE_S_MAX:g} s"
+        return Failure("temporary", sentence, jitter=hands.luck())
+
+    async def _send(
+        self, plan: Plan, token: FencingToken, prepared: PreparedWrite
+    ) -> Receipt | Failure:
+        hands = self._hands
+        try:
+            if (refusal := hands.gate.refuses(plan, token)) is not None:
+                return Failure("gated", refusal, jitter=hands.luck())
+            receipt = None
+            with hands.gate.pass_through(token, SEND_S_MAX):
+                receipt = await prepared.send()
+            if receipt is not None:
+                return receipt
+            sentence = "the write was cut off, so whether it was done is not known"
+            return Failure("unknown", sentence, jitter=hands.luck())
+        finally:
+            with trio.move_on_after(CLOSE_S_MAX, shield=True):
+                await prepared.aclose()
+
+
+def _parts(plan: Plan, batch_max: int) -> list[Plan]:
+    if len(plan.changes) <= batch_max:
+        return [plan]
+    starts = range(0, len(plan.changes), batch_max)
+    return [replace(plan, changes=plan.changes[at : at + batch_max]) for at in starts]
+
+
+def _in_part(failure: Failure, writes: int) -> Failure:
+    """Something stands that the controller has not heard of: "gated" would mean that nothing
+    does, so it becomes a kind that makes it read again."""
+    kind: FailureKind = "unknown" if failure.kind == "gated" else failure.kind
+    sentence = f"written in part ({writes} of several writes), then: {failure.sentence}"
+    return replace(failure, kind=kind, sentence=sentence)
+
+
+def _whole(receipts: list[Receipt]) -> Receipt:
+    return Receipt(
+        rrsets=tuple(rrset for receipt in receipts for rrset in receipt.rrsets),
+        basis=receipts[-1].basis,
+        notices=tuple(notice for receipt in receipts for notice in receipt.notices),
+    )
