@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dnslb.decide import attention, reason
 from dnslb.decide.agents import AgentLedger
 from dnslb.decide.balancer import Balancer
-from dnslb.decide.commands import Accepted, Sight, judge
+from dnslb.decide.desk import Desk, answer
 from dnslb.decide.events import (
     CommandGiven,
     CommitFailed,
@@ -30,15 +30,14 @@ from dnslb.decide.events import (
     ZoneRead,
 )
 from dnslb.decide.gate import Gate
-from dnslb.decide.intents import Answer, Intent, PublishStatus
+from dnslb.decide.intents import Intent, PublishStatus
 from dnslb.decide.journal import Journal
 from dnslb.decide.picture import Picture
 from dnslb.decide.settings import Settings
-from dnslb.decide.store import Store
+from dnslb.decide.store import Ended, Store
 from dnslb.decide.tally import Tally, tally
 from dnslb.decide.writer import Writer
 from dnslb.decide.zones import Zones
-from dnslb.errors import CommandRefused
 from dnslb.model.instant import Now
 from dnslb.model.lease import Lease
 from dnslb.model.outcome import Failure
@@ -64,13 +63,14 @@ class Controller:
         self._zones = Zones()
         self._store = Store()
         self._gate = Gate()
+        self._journal = Journal()
         self._writer = Writer(self._zones, self._store, self._journal)
+        self._desk = Desk(self._store, self._zones, self._writer, self._journal)
         self._picture = Picture()
         self._lease: Lease | None = None
         self._dirty: set[str] = set()
         self._evaluated: set[str] = set()
         self._due: dict[str, float] = {}
-        self._journal = Journal()
         self._out: list[Intent] = []
         self._last_deadline: float | None = None
 
@@ -125,16 +125,16 @@ class Controller:
                     self._dirty.add(name)
             case Committed(ticket, state):
                 before = self._store.operator
-                answer = self._store.committed(ticket, state)
+                ended = self._store.committed(ticket, state)
                 self._touch_overrides(before.overrides.keys() ^ state.operator.overrides.keys())
                 self._touch_overrides(
                     k for k, o in state.operator.overrides.items() if before.overrides.get(k) != o
                 )
-                self._finish(answer, now)
+                self._finish(ended)
             case CommitFailed(ticket, sentence):
                 self._journal.count("commit_failures")
                 self._journal.log("state-store", f"decisions could not be stored: {sentence}", now)
-                self._finish(self._store.failed(ticket, sentence, now), now)
+                self._finish(self._store.failed(ticket, sentence, now))
             case CommandGiven(ticket, _):
                 self._take_command(event, now)
             case LoopStalled(stalled_s):
@@ -238,47 +238,22 @@ class Controller:
         self._dirty |= {c.key.name for c in plan.changes} & self._balancers.keys()
 
     def _take_command(self, event: CommandGiven, now: Now) -> None:
-        command = event.command
-        try:
-            if self._settings.dry_run:
-                raise CommandRefused("this is a dry run: nothing is steered here")
-            if self._lease is None:
-                raise CommandRefused("this instance does not lead; ask the one that does")
-            accepted = judge(command, self._sight(), now)
-        except CommandRefused as e:
-            self._journal.log("refused", f"{command.kind} by {command.by}: {e}", now)
-            self._out.append(Answer(event.ticket, False, str(e)))
-            return
-        self._journal.log(
-            "command", f"{command.by}: {accepted.sentence}", now, reason=command.reason
-        )
-        if accepted.reread:
-            self._zones.reread()
-        for key in [k for k in self._store.memory.owned if k.name in accepted.forget]:
-            self._store.memory.remember(key, None)
-        if accepted.forget:
+        refusal = None
+        if self._settings.dry_run:
+            refusal = "this is a dry run: nothing is steered here"
+        elif self._lease is None:
+            refusal = "this instance does not lead; ask the one that does"
+        intent, accepted = self._desk.take(event, self._balancers, refusal, now)
+        self._out.append(intent)
+        if accepted is not None and accepted.forget:
             self._want_zones()
-        if accepted.changes:
-            self._out.append(self._store.propose_command(event.ticket, accepted))
-        else:
-            self._finish((event.ticket, accepted, None), now)
 
-    def _sight(self) -> Sight:
-        store = self._store
-        zones = frozenset(self._zones.by_name)
-        held = self._writer.ledger.held
-        return Sight(self._balancers, zones, store.operator, held, store.memory.owned)
-
-    def _finish(self, answer: tuple[int, Accepted, str | None] | None, now: Now) -> None:
-        """A command's commit ended: tell who waits."""
-        if answer is None:
+    def _finish(self, ended: Ended | None) -> None:
+        """A command's commit is over: look again at what it concerns, and tell who waits."""
+        if ended is None:
             return
-        ticket, accepted, error = answer
-        if error is not None:
-            self._out.append(Answer(ticket, False, f"not done, nothing was changed: {error}"))
-            return
-        self._dirty |= set(accepted.lbs) & self._balancers.keys()
-        self._out.append(Answer(ticket, True, accepted.sentence, accepted.lbs, accepted.addresses))
+        self._dirty |= set(ended.accepted.lbs) & self._balancers.keys()
+        self._out.append(answer(ended))
 
     def _touch_overrides(self, keys: Iterable[tuple[str, str]]) -> None:
         for lb, _ in keys:

@@ -6,6 +6,7 @@ Composes commits and matches their ends; stores nothing itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from dnslb.decide.balancer import Balancer
 from dnslb.decide.commands import Accepted
@@ -21,6 +22,14 @@ from dnslb.model.rrset import RRsetKey
 
 _RETRY_S = 1.0
 _RETRY_S_MAX = 60.0
+
+
+class Ended(NamedTuple):
+    """The commit of a command is over; ``error``: why nothing of it is in force."""
+
+    ticket: int
+    accepted: Accepted
+    error: str | None
 
 
 class Store:
@@ -108,7 +117,7 @@ class Store:
         self._record = (commit.ticket, record, memory.version)
         return commit
 
-    def committed(self, ticket: int, state: StoredState) -> tuple[int, Accepted, str | None] | None:
+    def committed(self, ticket: int, state: StoredState) -> Ended | None:
         """Returns the command that waits for this commit, if any."""
         self._state = state
         if self._record is not None and self._record[0] == ticket:
@@ -118,11 +127,9 @@ class Store:
         if self._upkeep == ticket:
             self._upkeep = None
         waiting = self._commands.pop(ticket, None)
-        return None if waiting is None else (*waiting, None)
+        return None if waiting is None else Ended(*waiting, None)
 
-    def failed(
-        self, ticket: int, sentence: str, now: Now
-    ) -> tuple[int, Accepted, str | None] | None:
+    def failed(self, ticket: int, sentence: str, now: Now) -> Ended | None:
         if self._record is not None and self._record[0] == ticket:
             self.memory.retry(self._record[1])
             self._record = None
@@ -133,7 +140,7 @@ class Store:
         wait = min(_RETRY_S * 2.0 ** (self._failures - 1), _RETRY_S_MAX)
         self._not_before_mono = now.mono + wait
         waiting = self._commands.pop(ticket, None)
-        return None if waiting is None else (*waiting, sentence)
+        return None if waiting is None else Ended(*waiting, sentence)
 
     def settle(self, held_ids: Iterable[str] = (), names: Iterable[str] = ()) -> None:
         """Approvals that a write consumed and deletions that are done leave the state."""
