@@ -8,13 +8,14 @@ and what it posts is always the newest it knows: a report never waits behind an 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
 
 import trio
 
-from dnslb.agent.link import Link
+from dnslb.agent.link import NEVER, Link
 from dnslb.agent.options import UpstreamMode
 from dnslb.agent.upstream import UpstreamError
 from dnslb.model.loadbalancer import Monitor, MonitorList
@@ -82,10 +83,8 @@ class Agent:
         failures = 0
         while True:
             posts = link.posts
-            try:
+            with contextlib.suppress(UpstreamError):  # the link has named it in the log
                 await self._serve(link)
-            except UpstreamError as error:
-                link.failed(error)
             failures = failures + 1 if link.posts == posts else 1
             await trio.sleep(BACKOFF.delay_s(failures, self._luck()))
 
@@ -102,8 +101,8 @@ class Agent:
                 continue
             failures = failures + 1 if link.posts == posts else 1
             at = (at + 1) % len(links)
-            if failures >= len(links):
-                rounds = failures // len(links)
+            rounds, rest = divmod(failures, len(links))
+            if rounds and not rest:
                 await trio.sleep(BACKOFF.delay_s(rounds, self._luck()))
 
     async def _serve_until_better(self, link: Link, better: Sequence[Link]) -> int | None:
@@ -117,8 +116,7 @@ class Agent:
                 for i, other in enumerate(better):
                     try:
                         await other.sync()
-                    except UpstreamError as error:
-                        other.failed(error)
+                    except UpstreamError:
                         continue
                     back_at = i
                     nursery.cancel_scope.cancel()
@@ -127,10 +125,8 @@ class Agent:
         async with trio.open_nursery() as nursery:
             if better:
                 nursery.start_soon(look_out)
-            try:
+            with contextlib.suppress(UpstreamError):
                 await self._serve(link)
-            except UpstreamError as error:
-                link.failed(error)
             nursery.cancel_scope.cancel()
         return back_at
 
@@ -141,22 +137,29 @@ class Agent:
         while True:
             now_mono = self._clock.now().mono
             if link.announced is None or now_mono >= link.sync_at_mono:
-                await link.sync()
-                link.works()
-                link.sync_at_mono = self._clock.now().mono + self._sync_interval_s
-                if link.post_at_mono == 0:
-                    # A first report is worth waiting for: blank statuses tell nobody anything.
-                    link.post_at_mono = self._clock.now().mono + self._keep_alive_s
+                await self._sync(link)
             self._engage(link)
             revision, report = self._newest.revision, self._newest.value
             if link.is_news(report) or self._clock.now().mono >= link.post_at_mono:
                 await link.post(report)
-                link.works()
                 link.post_at_mono = self._clock.now().mono + self._keep_alive_s
                 await trio.sleep(GAP_S)
             due_at_mono = min(link.sync_at_mono, link.post_at_mono)
             with trio.move_on_after(max(0.0, due_at_mono - self._clock.now().mono)):
                 await self._newest.wait_changed(revision)
+
+    async def _sync(self, link: Link) -> None:
+        """Fetches the list; raises `UpstreamError` when there is none to go on with."""
+        try:
+            await link.sync()
+        except UpstreamError as error:
+            # What is in reach but has no good list for us may still take a post.
+            if link.announced is None or not error.reached:
+                raise
+        link.sync_at_mono = self._clock.now().mono + self._sync_interval_s
+        if link.post_at_mono == NEVER:
+            # A first report is worth waiting for: blank statuses tell nobody anything.
+            link.post_at_mono = self._clock.now().mono + self._keep_alive_s
 
     def _engage(self, link: Link) -> None:
         """Has checked what this upstream announced: alone, or together with the others'."""

@@ -7,7 +7,10 @@ Law: statuses go out in the form and order of the list that this very upstream a
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -22,7 +25,10 @@ from dnslb.sources.healthd_codec import Announced, read_monitors, write_statuses
 
 log = logging.getLogger(__name__)
 
+NEVER = math.inf
 PROBLEMS_NAMED_MAX = 5
+READ_AT_ONCE_BYTES_MAX = 64 * 1024
+"""A longer list is read in a thread, so that checks go on meanwhile."""
 
 
 class _View(NamedTuple):
@@ -42,14 +48,14 @@ class Link:
         self.upstream = upstream
         self.announced: Announced | None = None
         self.sync_at_mono = 0.0
-        self.post_at_mono = 0.0
+        self.post_at_mono = NEVER
         self.posts = 0
         """How many posts it has taken."""
         self._interval_s = interval_s
         self._answer: Answer | None = None
         self._posted: _View | None = None
         self._translation: tuple[MonitorList, MonitorList, list[int | None]] | None = None
-        self._failure: str | None = None
+        self._failures: dict[str, str] = {}
 
     @property
     def url(self) -> str:
@@ -57,15 +63,22 @@ class Link:
 
     async def sync(self) -> bool:
         """Fetches the list; whether it is another than before. Raises `UpstreamError`."""
+        with self._noted("the list"):
+            return await self._sync()
+
+    async def _sync(self) -> bool:
         answer = await self.upstream.fetch()
         if answer == self._answer:
             return False
         read = partial(read_monitors, answer.body, rich=answer.rich, interval_s=self._interval_s)
         try:
-            # In a thread: checks go on while ten thousand monitors are read.
-            announced = await trio.to_thread.run_sync(read)
+            if len(answer.body) <= READ_AT_ONCE_BYTES_MAX:
+                announced = read()
+            else:
+                announced = await trio.to_thread.run_sync(read)
         except SourceError as error:
-            raise UpstreamError(f"{self.url}: the list cannot be read: {error}") from error
+            sentence = f"{self.url}: the list cannot be read: {error}"
+            raise UpstreamError(sentence, reached=True) from error
         self._answer = answer
         self._posted = None
         if self.announced is not None and announced.monitors == self.announced.monitors:
@@ -109,22 +122,24 @@ class Link:
         body = write_statuses(
             announced, view.votes, messages, changed=changed, complete=view.complete
         )
-        await self.upstream.post(body, rich=announced.rich)
+        with self._noted("posting"):
+            await self.upstream.post(body, rich=announced.rich)
         self._posted = view
         self.posts += 1
         log.debug("%s took %d statuses, %d changed", self.url, len(view.votes), len(changed))
 
-    def failed(self, error: UpstreamError) -> None:
-        """Says so in the log, once for each kind of failure."""
-        if str(error) != self._failure:
-            log.warning("%s", error)
-        self._failure = str(error)
-
-    def works(self) -> None:
-        """Says so in the log, when it did not before."""
-        if self._failure is not None:
-            log.info("%s is reached again", self.url)
-        self._failure = None
+    @contextlib.contextmanager
+    def _noted(self, what: str) -> Iterator[None]:
+        """Names in the log what fails, once for each kind of failure, and that it works again."""
+        try:
+            yield
+        except UpstreamError as error:
+            if self._failures.get(what) != str(error):
+                log.warning("%s", error)
+            self._failures[what] = str(error)
+            raise
+        if self._failures.pop(what, None) is not None:
+            log.info("%s: %s works again", self.url, what)
 
     def _view(self, announced: Announced, report: Report) -> _View:
         if report.monitors is announced.monitors:

@@ -8,6 +8,8 @@ is no failure: the request is sent once more, on a fresh one.
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -25,10 +27,18 @@ TIMEOUT_S = 3.0
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 # Longer than the usual silence between two requests, shorter than what drops idle connections.
 KEPT_OPEN_S = 60.0
+_HANG_UPS = frozenset({None, errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 
 
 class UpstreamError(SourceError):
-    """An upstream did not do what was asked; one sentence that names it."""
+    """An upstream did not do what was asked; one sentence that names it.
+
+    ``reached``: it answered, so another request may well succeed.
+    """
+
+    def __init__(self, message: str, *, reached: bool = False) -> None:
+        super().__init__(message)
+        self.reached = reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +137,16 @@ class Upstream:
         status = response.status_code
         if 200 <= status <= 299:
             if len(content) > ANSWER_BYTES_MAX:
-                raise UpstreamError(
-                    f"{self.url}: the answer is larger than {ANSWER_BYTES_MAX} bytes"
-                )
+                sentence = f"{self.url}: the answer is larger than {ANSWER_BYTES_MAX} bytes"
+                raise UpstreamError(sentence, reached=True)
             return
         said = _one_line(content[:1000].decode("utf-8", "replace"))
         what = {
             403: f"refuses agent {self._agent!r} (403)",
             429: "is asked too often (429)",
         }.get(status, f"answers {status}")
-        raise UpstreamError(f"{self.url}: {what}" + (f": {said}" if said else ""))
+        sentence = f"{self.url}: {what}" + (f": {said}" if said else "")
+        raise UpstreamError(sentence, reached=True)
 
 
 class _Opened:
@@ -151,15 +161,14 @@ class _Opened:
 
 
 async def _send(client: httpx.AsyncClient, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-    """The answer and its body, of which no more is read than is needed to see that it is too
+    """The answer and its body, of which no more is kept than is needed to see that it is too
     large; raw, so that nothing can unfold."""
     response = await client.send(request, stream=True)
     try:
         content = bytearray()
         async for part in response.aiter_raw():
-            content += part
-            if len(content) > ANSWER_BYTES_MAX:
-                break
+            if len(content) <= ANSWER_BYTES_MAX:
+                content += part
         return response, bytes(content)
     finally:
         await response.aclose()
@@ -172,23 +181,18 @@ def _may_be_stale(error: httpx.TransportError) -> bool:
 
 def _sentence(error: httpx.TransportError) -> str:
     """What went wrong, for an operator."""
-    causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
-            return handshake_sentence(error)
-    for cause in causes:
-        if isinstance(cause, socket.gaierror):
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError):
+            if not isinstance(cause, ssl.SSLEOFError):
+                return handshake_sentence(error)
+        elif isinstance(cause, socket.gaierror):
             return "the host name cannot be resolved"
-        if isinstance(cause, ConnectionResetError | BrokenPipeError):
-            return hung_up_sentence()
-        if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:
-            return _one_line(cause.strerror).lower()
-    if isinstance(error, httpx.RemoteProtocolError) and "disconnected" in str(error):
-        return hung_up_sentence()
-    if isinstance(error, httpx.ReadError | httpx.WriteError):
-        return hung_up_sentence()
+        elif isinstance(cause, OSError) and cause.errno not in _HANG_UPS:
+            return os.strerror(cause.errno or 0).lower()
     if isinstance(error, httpx.ConnectError):
-        return handshake_sentence(error)
+        return f"{handshake_sentence(error)}; it may have refused our certificate"
+    if not isinstance(error, httpx.RemoteProtocolError) or "disconnected" in str(error):
+        return hung_up_sentence()
     return _one_line(str(error)) or type(error).__name__
 
 

@@ -363,7 +363,8 @@ def _decoded(decode: Callable[[bytes], Decoded], body: bytes, noun: str) -> Deco
         match = _MESSAGE.fullmatch(str(error))
         assert match is not None
         what = match["what"].replace("`", "")
-        what = what[:1].lower() + what[1:]
+        if what[1:2].islower():  # not an abbreviation
+            what = what[0].lower() + what[1:]
         if match["index"] is not None:
             place = f"{noun} {int(match['index']) + 1}"
             if match["key"]:
