@@ -1,0 +1,1 @@
+"""Where DNS is written: one module per provider behind `dnslb.ports.provider`."""
