@@ -131,7 +131,9 @@ def split_target(target: bytes) -> tuple[str, str]:
 
     Raises ValueError for any other, and for a path that does not decode as UTF-8.
     """
-    text = target.decode("ascii", errors="replace")
+    if not target.isascii():
+        raise ValueError("The request target is not ASCII.")
+    text = target.decode("ascii")
     if re.match(r"https?://", text, re.IGNORECASE):
         parts = urlsplit(text)
         path, query = parts.path or "/", parts.query

@@ -276,7 +276,7 @@ def handshake_sentence(error: BaseException) -> str:
         return f"the peer's certificate is refused: {why}"
     if isinstance(cause, ssl.SSLEOFError):
         return _SENTENCES["UNEXPECTED_EOF_WHILE_READING"]
-    reason = cause.reason or ""
+    reason = getattr(cause, "reason", None) or ""  # set only by OpenSSL itself
     return (
         _SENTENCES.get(reason) or f"TLS failed: {(reason or str(cause)).replace('_', ' ').lower()}"
     )
