@@ -8,6 +8,7 @@ Law: an answer's head is bounded; what cannot be read as HTTP is a failed check,
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 
@@ -30,6 +31,8 @@ from dnslb.sources.checks.result import (
 HEAD_BYTES_MAX = 16_384
 INTERIM_MAX = 8
 _CHUNK = 4096
+_HUNG_UP = CheckResult(False, "hung up before answering")
+_HUNG_UP_CODES = frozenset({errno.ECONNRESET, errno.EPIPE})
 _REFUSED_CERTIFICATE = "the peer's certificate is refused: "
 
 _Stream = trio.abc.Stream
@@ -45,7 +48,7 @@ async def check(monitor: Monitor, context: ssl.SSLContext | None = None) -> Chec
         try:
             return await _ask(monitor, sock, context)
         except OSError as error:
-            return failed_later(error.errno or 0)
+            return _failed(error)
         except trio.BrokenResourceError as error:
             return _broken(error)
         finally:
@@ -86,7 +89,7 @@ async def _status(connection: h11.Connection, stream: _Stream) -> int:
             if event is h11.NEED_DATA:
                 data = await stream.receive_some(_CHUNK)
                 if not data:
-                    raise CheckFailed(CheckResult(False, "hung up before answering"))
+                    raise CheckFailed(_HUNG_UP)
                 connection.receive_data(bytes(data))
             elif isinstance(event, h11.Response):
                 return event.status_code
@@ -131,12 +134,19 @@ def _broken(error: trio.BrokenResourceError) -> CheckResult:
     """A connection that failed under a stream, whose own words say nothing."""
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, ssl.SSLEOFError):
+            return _HUNG_UP
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = handshake_sentence(cause).removeprefix(_REFUSED_CERTIFICATE)
             return CheckResult(False, bounded_message(f"certificate: {why}"))
         if isinstance(cause, ssl.SSLError):
             return CheckResult(False, bounded_message(handshake_sentence(cause)))
         if isinstance(cause, OSError):
-            return failed_later(cause.errno or 0)
+            return _failed(cause)
         cause = cause.__cause__ or cause.__context__
-    return CheckResult(False, "hung up during the handshake")
+    return _HUNG_UP
+
+
+def _failed(error: OSError) -> CheckResult:
+    # Whether a close arrives as an end or as a reset hangs on what was still unread over there.
+    return _HUNG_UP if error.errno in _HUNG_UP_CODES else failed_later(error.errno or 0)
