@@ -15,6 +15,8 @@ ours; and no report is ``complete`` until every monitor has been checked again.
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import trio
@@ -50,6 +52,10 @@ class Checks(Protocol):
     def collect(self) -> list[tuple[Probe, CheckResult]]: ...
 
 
+OpenChecks = Callable[[trio.Nursery, Trust, Callable[[], None]], AbstractContextManager[Checks]]
+"""Gets a nursery for its tasks, whom to trust, and what to call when a task has a result."""
+
+
 def default_concurrency() -> int:
     """Half of the file descriptors that this process may have: the rest is for everybody else."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -74,6 +80,7 @@ class Prober:
         age_s_max: float = 45.0,
         concurrency: int | None = None,
         trust: Trust | None = None,
+        open_checks: OpenChecks = Checker[Probe],
     ) -> None:
         if keep_alive_s <= 0 or age_s_max <= 0:
             raise ValueError("keep_alive_s and age_s_max must be above 0")
@@ -82,6 +89,7 @@ class Prober:
         self._keep_alive_s = keep_alive_s
         self._age_s_max = age_s_max
         self._trust = trust or Trust()
+        self._open_checks = open_checks
         self._schedule = Schedule(concurrency or default_concurrency())
         self._nap = trio.CancelScope()
         self._news = trio.Event()
@@ -108,14 +116,10 @@ class Prober:
     async def run(self, deliver: Deliver, monitors: Watched[MonitorList]) -> None:
         """Checks ``monitors`` until cancelled. Raises `LocalError` when it cannot start."""
         async with trio.open_nursery() as nursery:
-            with Checker[Probe](nursery, self._trust, self._wake) as checks:
-                await self._run(checks, deliver, monitors)
-
-    async def _run(self, checks: Checks, deliver: Deliver, monitors: Watched[MonitorList]) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._follow, monitors)
-            nursery.start_soon(self._tell, deliver)
-            await self._probe(checks)
+            with self._open_checks(nursery, self._trust, self._wake) as checks:
+                nursery.start_soon(self._follow, monitors)
+                nursery.start_soon(self._tell, deliver)
+                await self._probe(checks)
 
     def _wake(self) -> None:
         self._nap.cancel()

@@ -21,7 +21,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,9 +32,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from dnslb.model.loadbalancer import Monitor, MonitorList
 from dnslb.model.report import Report
 from dnslb.net.watchable import Watchable
-from dnslb.ports.watched import Watched
 from dnslb.sources.checks.checker import Checker
 from dnslb.sources.checks.result import CheckResult, Flight
+from dnslb.sources.checks.trust import Trust
 from dnslb.sources.probe import Probe
 from dnslb.sources.prober import Prober
 from dnslb.sources.schedule import Schedule
@@ -113,37 +113,18 @@ async def bare(port: int, rate: int, seconds: float, *, tasks: bool) -> Cost:
     return Cost(count, time.process_time() - cpu_s, trio.current_time() - start_at)
 
 
-class Observed(Prober):
-    """A prober that notes when each check starts."""
+class Noting(Checker[Probe]):
+    """Checks that note when each starts."""
 
-    def __init__(self) -> None:
-        super().__init__("bench")
-        self.started: dict[Probe, float] = {}
-        self.gaps: list[float] = []
-
-    async def run(
-        self,
-        deliver: Callable[[Report], Awaitable[None]],
-        monitors: Watched[MonitorList],
-    ) -> None:
-        async with trio.open_nursery() as nursery:
-            with Checker[Probe](nursery, self._trust, self._wake) as checker:
-                await self._run(_Noting(checker, self), deliver, monitors)
-
-
-class _Noting:
-    def __init__(self, checker: Checker[Probe], observed: Observed) -> None:
-        self._observed = observed
-        self._checker = checker
-        self.wait = checker.wait
-        self.collect = checker.collect
+    started: dict[Probe, float]
+    gaps: list[float]
 
     def start(self, key: Probe, monitor: Monitor) -> Flight | CheckResult:
-        now, started = time.monotonic(), self._observed.started
+        now, started = time.monotonic(), self.started
         if key in started:
-            self._observed.gaps.append((now - started[key]) / monitor.interval_s)
+            self.gaps.append((now - started[key]) / monitor.interval_s)
         started[key] = now
-        return self._checker.start(key, monitor)
+        return super().start(key, monitor)
 
 
 def endpoints(port: int, count: int, interval_s: float) -> MonitorList:
@@ -158,7 +139,14 @@ def endpoints(port: int, count: int, interval_s: float) -> MonitorList:
 
 
 async def probed(port: int, rate: int, seconds: float, interval_s: float) -> tuple[Cost, str]:
-    observed = Observed()
+    gaps: list[float] = []
+
+    def noting(nursery: trio.Nursery, trust: Trust, wake: Callable[[], None]) -> Noting:
+        checks = Noting(nursery, trust, wake)
+        checks.started, checks.gaps = {}, gaps
+        return checks
+
+    prober = Prober("bench", open_checks=noting)
     watched = Watchable(endpoints(port, int(rate * interval_s), interval_s))
     reports: list[Report] = []
 
@@ -166,24 +154,24 @@ async def probed(port: int, rate: int, seconds: float, interval_s: float) -> tup
         reports.append(report)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(observed.run, deliver, watched)
+        nursery.start_soon(prober.run, deliver, watched)
         await trio.sleep(WARM_UP_S)
-        observed.gaps.clear()
-        checks, skipped = observed.counts.started, observed.counts.skipped
+        gaps.clear()
+        checks, skipped = prober.counts.started, prober.counts.skipped
         start_at, cpu_s = trio.current_time(), time.process_time()
         await trio.sleep(seconds)
         cost = Cost(
-            max(1, observed.counts.started - checks),
+            max(1, prober.counts.started - checks),
             time.process_time() - cpu_s,
             trio.current_time() - start_at,
         )
         nursery.cancel_scope.cancel()
-    gaps = sorted(observed.gaps)
+    gaps.sort()
     note = (
         f"gap p50 {gaps[len(gaps) // 2]:.3f}  p99 {gaps[len(gaps) * 99 // 100]:.3f}  "
-        f"max {gaps[-1]:.3f}  skipped {observed.counts.skipped - skipped}  "
-        f"not good {observed.counts.started - observed.counts.good - observed.in_flight}  "
-        f"in flight at most {observed.counts.in_flight_peak}"
+        f"max {gaps[-1]:.3f}  skipped {prober.counts.skipped - skipped}  "
+        f"not good {prober.counts.started - prober.counts.good - prober.in_flight}  "
+        f"in flight at most {prober.counts.in_flight_peak}"
     )
     return cost, note
 
