@@ -37,6 +37,11 @@ class Desired(NamedTuple):
     rule: Rule
     sentence: str
 
+    @property
+    def is_echo(self) -> bool:
+        """Whether it only repeats what stands: then it says nothing of whose that is."""
+        return self.rule in ("unknown", "keep", "frozen")
+
 
 def decide(
     policy: Policy, candidates: Sequence[Candidate], published: Sequence[str] | None

@@ -32,12 +32,17 @@ def relation(
         if existing is None:
             return "new"
         return "ours" if values == tuple(wanted) and existing.ttl == ttl else "foreign"
-    known = values in (owned.values, owned.intended)
-    if known and (existing is None or existing.ttl in (owned.ttl, ttl)):
+    if is_as_left(existing, owned) and (existing is None or existing.ttl in (owned.ttl, ttl)):
         return "ours"
     if values == tuple(wanted) and (existing is None or existing.ttl == ttl):
         return "ours"
     return "drifted"
+
+
+def is_as_left(existing: RRset | None, owned: Owned | None) -> bool:
+    """Whether the addresses that stand there are what we last wrote or were about to write."""
+    values = existing.values if existing else ()
+    return owned is not None and values in (owned.values, owned.intended)
 
 
 class RivalWatch:

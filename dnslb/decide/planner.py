@@ -16,7 +16,7 @@ from dnslb.decide.guard import Withdrawal, held_id
 from dnslb.decide.held import HeldChange, HeldKind, Trouble
 from dnslb.decide.memory import Memory
 from dnslb.decide.override import pause_on
-from dnslb.decide.ownership import RivalWatch
+from dnslb.decide.ownership import RivalWatch, is_as_left
 from dnslb.decide.settings import Settings
 from dnslb.decide.zone import Zone
 from dnslb.model.checkpoint import Owned
@@ -99,6 +99,8 @@ class Planner:
         different, equal = differences(balancer, zone.rrsets, memory.owned, ttl_min)
         for key in equal:
             existing = zone.rrsets.get(key)
+            if balancer.desired.is_echo and not is_as_left(existing, memory.owned.get(key)):
+                continue
             self.rivals.settled(key)
             memory.remember(
                 key, Owned(zone.name, existing.ttl, existing.values) if existing else None
@@ -116,6 +118,8 @@ class Planner:
 
     def _is_ours_to_change(self, zone: Zone, d: Difference, ground: Ground, out: ZonePlan) -> bool:
         settings, now = ground.settings, ground.now
+        if d.relation == "foreign" and d.balancer.desired.is_echo:
+            return False
         if d.relation == "foreign" and not settings.adopt_existing:
             return self._ask(zone, d, "first-contact", ground, out)
         if d.relation != "drifted":
