@@ -55,26 +55,27 @@ def decide(
         return Desired(
             kept,
             "unknown",
-            f"no endpoint is known to live and {sum(c.unsure for c in candidates)} of "
+            f"no address is known to live and {sum(c.unsure for c in candidates)} of "
             f"{len(candidates)} are unknown, so DNS stays as it is",
         )
     return _all_down(policy, candidates, published)
 
 
 def _among_living(policy: Policy, candidates: Sequence[Candidate]) -> Desired:
-    """Of several priorities the lowest with a living endpoint, alone; one whose published
-    addresses are merely unknown is not given up."""
-    active = min(c.priority for c in candidates if c.lives or (c.unsure and c.published))
-    chosen = {
-        c.address
-        for c in candidates
-        if c.priority == active and (c.lives or (c.unsure and c.published))
-    }
+    """Of several priorities the lowest with a living endpoint, alone. One whose published
+    addresses are merely unknown is not given up, nor does it displace what is published."""
+    able = [c for c in candidates if c.lives or (c.unsure and c.published)]
+    active = min(c.priority for c in able)
+    leads = any(c.lives and c.priority == active for c in able)
+    chosen = {c.address for c in able if c.priority == active or (c.published and not leads)}
     living = sum(c.lives for c in candidates)
     rule: Rule = "verdict"
     sentence = f"{living} of {len(candidates)} addresses live"
     if len({c.priority for c in candidates}) > 1:
-        sentence += f"; priority {active} is published"
+        if leads:
+            sentence += f"; priority {active} is published"
+        else:
+            sentence += f"; priority {active} is unknown, so what is published stays"
     if missing := policy.min_published - len(chosen):
         kept = _most_recently_living(candidates, chosen, active)[: max(0, missing)]
         if kept:
