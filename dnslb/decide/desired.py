@@ -7,7 +7,7 @@ whatever order they come.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
 from dnslb.model.loadbalancer import Policy
@@ -51,7 +51,8 @@ def decide(
         return _among_living(policy, candidates)
     eligible = [c for c in candidates if not c.drained]
     if any(c.unsure for c in eligible):
-        kept = _kept(candidates, policy, published)
+        out = {c.address for c in candidates if c.drained or c.forced}
+        kept = _kept(candidates, policy, published, out)
         return Desired(
             kept,
             "unknown",
@@ -104,7 +105,8 @@ def _all_down(
     head = f"none of {len(candidates)} addresses lives"
     match policy.when_all_down:
         case "keep":
-            kept = _kept(candidates, policy, published)
+            drained = {c.address for c in candidates if c.drained}
+            kept = _kept(candidates, policy, published, drained)
             return Desired(kept, "keep", f"{head}, so the published set stays (when-all-down keep)")
         case "all":
             willing = tuple(c.address for c in candidates if not c.drained)
@@ -121,13 +123,16 @@ def _all_down(
 
 
 def _kept(
-    candidates: Sequence[Candidate], policy: Policy, published: Sequence[str] | None
+    candidates: Sequence[Candidate],
+    policy: Policy,
+    published: Sequence[str] | None,
+    out: Collection[str],
 ) -> tuple[str, ...]:
-    """What stands and is ours to keep, without what was drained, but never nothing for that."""
+    """What stands and is ours to keep, without what a person took ``out``, but never nothing
+    for that."""
     if not published:
         return ()
-    drained = {c.address for c in candidates if c.drained}
     known = [c.address for c in candidates] + list(policy.fallback)
     kept = tuple(dict.fromkeys(a for a in known if a in published))
-    willing = tuple(a for a in kept if a not in drained)
+    willing = tuple(a for a in kept if a not in out)
     return willing or kept or tuple(published)

@@ -46,3 +46,15 @@ def test_an_unknown_better_priority_is_not_given_up() -> None:
 def test_a_living_better_priority_is_published_alone() -> None:
     living, worse = candidate(A, "living", "out"), candidate(B, "living", priority=1)
     assert wanted(living, worse).addresses == (A,)
+
+
+def test_force_down_works_while_the_agents_are_silent() -> None:
+    """The very hour in which operators steer by hand."""
+    assert wanted(candidate(A, "dead", "forced"), candidate(B, "unknown")).addresses == (B,)
+    assert wanted(candidate(A, "dead", "drained"), candidate(B, "unknown")).addresses == (B,)
+
+
+def test_force_down_of_the_last_published_address_leaves_it() -> None:
+    """Nothing else is in DNS, and nobody knows of anything else that lives."""
+    forced, other = candidate(A, "dead", "forced"), candidate(B, "unknown", "out")
+    assert wanted(forced, other).addresses == (A,)
