@@ -110,11 +110,13 @@ class Planner:
         return different
 
     def _unlatch(self, key: RRsetKey, zone: Zone, balancer: Balancer, memory: Memory) -> None:
-        """Life returned, or the address is not in DNS any more: it waits for nobody."""
+        """Life returned, or the address is not in DNS any more: it waits for nobody. One that
+        lives and is to leave all the same (a better priority lives again) goes on waiting."""
         if episode := memory.guard.episode(key):
             rrset = zone.rrsets.get(key)
             gone = episode.addresses - set(rrset.values if rrset else ())
-            memory.guard.release(key, balancer.living | gone)
+            returned = balancer.living.intersection(balancer.desired.addresses)
+            memory.guard.release(key, returned | gone)
 
     def _is_ours_to_change(self, zone: Zone, d: Difference, ground: Ground, out: ZonePlan) -> bool:
         settings, now = ground.settings, ground.now

@@ -1,0 +1,28 @@
+"""What may go out: ownership, guard, pauses and gates, over a world that answers at once."""
+
+from __future__ import annotations
+
+from tests.decide.world import World, balancer, endpoint, settings
+
+WWW = "www.example.org"
+A, B, C, D = "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"
+
+
+def test_a_living_address_that_is_to_leave_is_held_once() -> None:
+    """A better priority lives again: what the guard holds of the worse one is one episode."""
+    spares = [endpoint(f"tcp://{a}:80", priority=1) for a in (B, C)]
+    world = World(settings(balancer(WWW, endpoint(f"tcp://{A}:80"), *spares, max_withdraw=0.5)))
+    world.start()
+    world.vote_all("up")
+    world.wait(5)
+    world.vote_all({A: "down"})
+    assert world.dns(WWW) == (B, C)
+    world.wait(61)
+    world.vote_all({A: "up"})
+    world.wait(5)
+    assert world.dns(WWW) == (A, C)
+    (held,) = world.held()
+    world.wait(600)
+    assert world.held() == [held]
+    assert world.command("approve", held).ok
+    assert world.dns(WWW) == (A,)
