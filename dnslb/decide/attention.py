@@ -189,12 +189,12 @@ def of_operator(operator: OperatorState, now: Now) -> list[Row]:
     for pause in operator.pauses.values():
         where = pause.scope or "everything"
         text = f"changes of {where} are paused by {pause.by}: {pause.reason}"
-        endless = pause.expires_wall is None and now.wall - pause.created_wall > ENDLESS_AFTER_S
+        endless = pause.expires_wall is None and now.wall - pause.created_wall >= ENDLESS_AFTER_S
         severity: Severity = "warning" if endless else "info"
         step = f"dnslbctl resume{' ' + pause.scope if pause.scope else ''}"
         rows.append(Row(severity, "paused", where, text, step))
     for override in operator.overrides.values():
-        if override.expires_wall is not None or now.wall - override.created_wall <= ENDLESS_AFTER_S:
+        if override.expires_wall is not None or now.wall - override.created_wall < ENDLESS_AFTER_S:
             continue
         text = f"{override.endpoint} in {override.lb} is {reason.spoken(override)}, without an end"
         step = f"dnslbctl --lb {override.lb} clear {override.endpoint}"

@@ -307,14 +307,15 @@ class Controller:
         the guard must see a failure whole."""
         evaluated, self._evaluated = self._evaluated, set()
         evaluated &= self._balancers.keys()
-        may_plan = self._store.loaded and (self._lease is not None or self._settings.dry_run)
-        if self._settings.provider is None or not may_plan:
+        leads = self._lease is not None
+        if not self._store.loaded or not (leads or self._settings.dry_run):
             return
-        self._out += self._zones.requests(self._settings, now)
-        self._out += self._writer.round(
-            evaluated, self._balancers, self._lease, self._gate, self._settings, now
-        )
-        if self._lease is not None:
+        if self._settings.provider is not None:
+            self._out += self._zones.requests(self._settings, now)
+            self._out += self._writer.round(
+                evaluated, self._balancers, self._lease, self._gate, self._settings, now
+            )
+        if leads:
             self._out += self._store.upkeep(self._writer.ledger, self._zones, now)
 
     def _tally_votes(self, now: Now) -> None:
@@ -368,12 +369,13 @@ class Controller:
             self._agents.next_expiry(),
             min(self._due.values(), default=None),
             self._zones.next_due(self._settings, now.mono),
-            self._writer.due_mono,
-            self._store.next_due(now),
         ]
+        if self._lease is not None:
+            due += [self._writer.due_mono, self._store.next_due(now)]
         if (wait := attention.endless_due(self._store.operator, now)) is not None:
             due.append(now.mono + wait)
         if self._picture.started_due is not None:
             due.append(self._picture.started_due)
-        soonest = min((at for at in due if at is not None), default=float("inf"))
-        return None if soonest == float("inf") else max(soonest, now.mono)
+        # What was due has been looked at in this step; if nothing came of it, no hurry helps.
+        soonest = min((at for at in due if at is not None and at > now.mono), default=float("inf"))
+        return None if soonest == float("inf") else soonest

@@ -42,9 +42,9 @@ class Trouble(NamedTuple):
 
 
 def is_approved(operator: OperatorState, id_: str, now: Now) -> bool:
-    """Whether a person said yes to exactly this, at most ten minutes ago."""
+    """Whether a person said yes to exactly this, less than ten minutes ago."""
     approval = operator.approvals.get(id_)
-    return approval is not None and 0 <= now.wall - approval.created_wall <= APPROVAL_S_MAX
+    return approval is not None and 0 <= now.wall - approval.created_wall < APPROVAL_S_MAX
 
 
 def _dropped_by(operator: OperatorState, id_: str) -> str | None:

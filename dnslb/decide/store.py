@@ -173,7 +173,8 @@ class Store:
         return [commit]
 
     def next_due(self, now: Now) -> float | None:
-        """When an override, pause or approval ends, or a failed commit is tried again."""
+        """When an override, pause or approval ends, or a failed commit is tried again. For the
+        lease holder: it alone judges what has ended."""
         operator = self.operator
         ends = [r.expires_wall for r in operator.overrides.values()]
         ends += [p.expires_wall for p in operator.pauses.values()]
@@ -191,4 +192,4 @@ def _is_over(expires_wall: float | None, now: Now) -> bool:
 
 
 def _is_stale(created_wall: float, now: Now) -> bool:
-    return now.wall - created_wall > APPROVAL_S_MAX
+    return now.wall - created_wall >= APPROVAL_S_MAX

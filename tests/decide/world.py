@@ -94,6 +94,7 @@ class World:
         self.answers: dict[int, Answer] = {}
         self.resigned: list[str] = []
         self.commits: list[Commit] = []
+        self._reads_refused: str | None = None
         self._tickets = 0
         self._votes: dict[str, dict[str, int]] = {}
 
@@ -160,6 +161,8 @@ class World:
     def _read(self, zone: str, names: frozenset[str]) -> ZoneReading | Failure:
         if self.fail_read:
             return self.fail_read.popleft()
+        if self._reads_refused is not None:
+            return Failure("temporary", self._reads_refused)
         rrsets = {
             key: RRset(key, ttl, values)
             for key, (ttl, values) in self.records.items()
@@ -183,6 +186,10 @@ class World:
                 self.records[change.key] = (change.after.ttl, change.after.values)
         self.applied.append(plan)
         return WriteEnded(WriteOutcome(plan, Receipt()))
+
+    def refuse_reads(self, sentence: str | None) -> None:
+        """Every read fails with this sentence, until None is given."""
+        self._reads_refused = sentence
 
     def finish_writes(self) -> None:
         plans, self.waiting = self.waiting, []

@@ -1,0 +1,64 @@
+"""The loop's view of the controller: deadlines that move on, and a rest that is reached."""
+
+from __future__ import annotations
+
+import pytest
+
+from dnslb.decide.events import LeaseChanged
+from tests.decide.world import World, balancer, settings
+
+WWW = "www.example.org"
+A, B = "192.0.2.1", "192.0.2.2"
+
+
+def rivalled(world: World) -> None:
+    """Somebody else writes the RRset again and again, until dnslb waits before it restores."""
+    for last in range(7, 12):
+        world.publish(WWW, f"203.0.113.{last}")
+        world.command("sync")
+
+
+@pytest.mark.parametrize("provider", ["memory", None])
+def test_an_override_ends_in_time(provider: str | None) -> None:
+    """With and without a provider: verdicts are shown, and steered, without one too."""
+    world = World(settings(balancer(WWW, A, B), provider=provider)).start()
+    world.vote_all("up")
+    world.command("force-up", A, expires_wall=world.now.wall + 30)
+    world.wait(29)
+    assert world.status.operator.overrides
+    world.wait(1)
+    assert not world.status.operator.overrides
+
+
+def test_deadlines_move_on_without_the_lease() -> None:
+    """What the lease holder alone may end is no reason for others to hurry."""
+    world = World(settings(balancer(WWW, A, B))).start()
+    world.vote_all("up")
+    world.wait(5)
+    world.command("force-up", A, expires_wall=world.now.wall + 30)
+    rivalled(world)
+    assert "rival-writer" in world.kinds()
+    world.feed(LeaseChanged(None))
+    world.wait(600)
+
+
+def test_deadlines_move_on_while_a_zone_cannot_be_read() -> None:
+    world = World(settings(balancer(WWW, A, B))).start()
+    world.vote_all("up")
+    world.wait(5)
+    rivalled(world)
+    assert "rival-writer" in world.kinds()
+    world.refuse_reads("unreachable")
+    world.command("sync")
+    world.wait(600)
+
+
+def test_an_endless_override_is_listed_on_time() -> None:
+    world = World(settings(balancer(WWW, A, B))).start()
+    world.vote_all("up")
+    world.wait(5)
+    assert world.command("drain", A).ok
+    world.wait(3599)
+    assert "endless-drain" not in world.kinds()
+    world.wait(1)
+    assert "endless-drain" in world.kinds()
