@@ -150,12 +150,13 @@ def of_troubles(troubles: Iterable[Trouble]) -> list[Row]:
 
 
 def of_zone(zone: Zone, now: Now) -> list[Row]:
-    if zone.error is None:
+    trouble = zone.trouble
+    if trouble is None:
         return []
-    lasting = zone.error_wall is not None and now.wall - zone.error_wall > ZONE_CRITICAL_AFTER_S
-    text = f"zone {zone.name}: {zone.error}"
-    if zone.failures > 1:
-        text += f" (failed {zone.failures} times)"
+    lasting = now.wall - trouble.since_wall > ZONE_CRITICAL_AFTER_S
+    text = f"zone {zone.name}: {trouble.error}"
+    if trouble.failures > 1:
+        text += f" (failed {trouble.failures} times)"
     next_step = "see the sentence; dnslbctl sync tries again at once"
     return [Row("critical" if lasting else "warning", "zone-error", zone.name, text, next_step)]
 

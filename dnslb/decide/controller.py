@@ -110,7 +110,7 @@ class Controller:
                 if zone is None:
                     return
                 if isinstance(outcome.result, Failure):
-                    zone.take_failure(outcome.result, now)
+                    zone.take_read_failure(outcome.result, now)
                     self._journal.count("read_failures")
                     self._journal.log(
                         "zone-error", f"zone {zone.name}: {outcome.result.sentence}", now

@@ -99,6 +99,8 @@ class Writer:
             zone.blocked = self._blocked(zone, lease, gate, settings, now)
             self.ledger.take_round(name, plan, zone.blocked, now)
             self._store.settle(names=plan.deleted_names)
+            if not (plan.changes or plan.waiting):
+                zone.nothing_to_write()
             if plan.changes and zone.blocked is None:
                 ready.append((zone, plan))
         self.ledger.prune()
@@ -209,10 +211,10 @@ class Writer:
                 self.ledger.superseded(plan)
                 if zone is not None:
                     zone.not_before_mono = max(zone.not_before_mono, now.mono + _GATED_WAIT_S)
-            else:
-                self.ledger.failed(plan, result)
+                return
+            self.ledger.failed(plan, result)
             if zone is not None:
-                zone.take_failure(result, now)
+                zone.take_write_failure(result, now)
             return
         if zone is not None:
             zone.take_receipt(plan, result, now)

@@ -26,10 +26,21 @@ def backoff_s(failures: int, failure: Failure) -> float:
     return max(waited, failure.retry_after_s or 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Failures in a row of reading or of writing; ``error``: what the last one said."""
+
+    failures: int
+    error: str
+    since_wall: float
+
+
 @dataclass(slots=True)
 class Zone:
     """``stale``: what was read must be read again before anything is written. ``revision`` grows
-    whenever ``rrsets`` changes."""
+    whenever ``rrsets`` changes. Reads and writes fail on their own: that a zone can be read says
+    nothing of whether it can be written, so only a write, or nothing left to write, ends
+    ``write_trouble`` and its back-off."""
 
     name: str
     rrsets: dict[RRsetKey, RRset] = field(default_factory=dict)
@@ -42,12 +53,11 @@ class Zone:
     stale: bool = True
     reading: bool = False
     outstanding: dict[str, Plan] = field(default_factory=dict)
-    failures: int = 0
+    read_trouble: Trouble | None = None
+    write_trouble: Trouble | None = None
     not_before_mono: float = float("-inf")
     written_mono: float = float("-inf")
     success_wall: float | None = None
-    error: str | None = None
-    error_wall: float | None = None
     needs_version: int = 0
     blocked: str | None = None
     revision: int = 0
@@ -61,7 +71,7 @@ class Zone:
         self.read_mono, self.read_wall = now.mono, now.wall
         self.reading = False
         self.stale = now.mono < self.read_after_mono
-        self._recover()
+        self.read_trouble = None
 
     def take_receipt(self, plan: Plan, receipt: Receipt, now: Now) -> None:
         """The provider accepted the plan: what stands now is what the receipt says."""
@@ -75,24 +85,36 @@ class Zone:
         if receipt.basis is not None:
             self.basis = receipt.basis
         self.success_wall = now.wall
-        self._recover()
-
-    def take_failure(self, failure: Failure, now: Now) -> None:
-        """Whatever went wrong, the next step is to read again, after the back-off."""
-        self.reading = False
-        if failure.kind == "gated":
-            return
-        self.failures += 1
-        self.error, self.error_wall = failure.sentence, self.error_wall or now.wall
-        self.stale = True
-        first_conflict = failure.kind == "conflict" and self.failures == 1
-        wait = 0.0 if first_conflict else backoff_s(self.failures, failure)
-        self.not_before_mono = now.mono + wait
-
-    def _recover(self) -> None:
         if not self.outstanding:
-            self.failures = 0
-            self.error = self.error_wall = None
+            self.write_trouble = None
+
+    def take_read_failure(self, failure: Failure, now: Now) -> None:
+        """What was known may be old now: read again, after the back-off."""
+        self.reading = False
+        self.stale = True
+        self.read_trouble = _worse(self.read_trouble, failure, now)
+        wait_s = backoff_s(self.read_trouble.failures, failure)
+        self.not_before_mono = max(self.not_before_mono, now.mono + wait_s)
+
+    def take_write_failure(self, failure: Failure, now: Now) -> None:
+        """Whatever went wrong, the next step is to read again, after the back-off; at once after
+        a first conflict, which says only that somebody else was quicker."""
+        self.stale = True
+        self.write_trouble = _worse(self.write_trouble, failure, now)
+        failures = self.write_trouble.failures
+        if failure.kind != "conflict" or failures > 1:
+            wait_s = backoff_s(failures, failure)
+            self.not_before_mono = max(self.not_before_mono, now.mono + wait_s)
+
+    def nothing_to_write(self) -> None:
+        """The zone is as wanted: whatever could not be written is wanted no more."""
+        if not self.outstanding:
+            self.write_trouble = None
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """What is wrong here, if anything: a zone that cannot be read comes first."""
+        return self.read_trouble or self.write_trouble
 
     def needs_reading(self, names: AbstractSet[str], download_s: float, mono: float) -> bool:
         """Whether a read should be asked for now."""
@@ -120,7 +142,13 @@ class Zone:
             last_read_wall=self.read_wall,
             last_success_wall=self.success_wall,
             in_flight=bool(self.outstanding),
-            failures=self.failures,
-            error=self.error,
+            failures=self.trouble.failures if self.trouble else 0,
+            error=self.trouble.error if self.trouble else None,
             blocked=self.blocked,
         )
+
+
+def _worse(before: Trouble | None, failure: Failure, now: Now) -> Trouble:
+    if before is None:
+        return Trouble(1, failure.sentence, now.wall)
+    return Trouble(before.failures + 1, failure.sentence, before.since_wall)

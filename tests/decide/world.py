@@ -94,7 +94,9 @@ class World:
         self.answers: dict[int, Answer] = {}
         self.resigned: list[str] = []
         self.commits: list[Commit] = []
+        self.refused = 0
         self._reads_refused: str | None = None
+        self._writes_refused: Failure | None = None
         self._tickets = 0
         self._votes: dict[str, dict[str, int]] = {}
 
@@ -174,6 +176,9 @@ class World:
     def _write(self, plan: Plan) -> WriteEnded:
         if self.fail_write:
             return WriteEnded(WriteOutcome(plan, self.fail_write.popleft()))
+        if self._writes_refused is not None:
+            self.refused += 1
+            return WriteEnded(WriteOutcome(plan, self._writes_refused))
         for change in plan.changes:
             before = change.before
             if self.records.get(change.key) != (before and (before.ttl, before.values)):
@@ -190,6 +195,10 @@ class World:
     def refuse_reads(self, sentence: str | None) -> None:
         """Every read fails with this sentence, until None is given."""
         self._reads_refused = sentence
+
+    def refuse_writes(self, failure: Failure | None) -> None:
+        """Every write fails like this (counted in ``refused``), until None is given."""
+        self._writes_refused = failure
 
     def finish_writes(self) -> None:
         plans, self.waiting = self.waiting, []

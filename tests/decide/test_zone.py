@@ -1,0 +1,77 @@
+"""Reading and writing a zone that fails: back-off that grows, and that only success ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from dnslb.decide.zone import BACKOFF_S_MAX, backoff_s
+from dnslb.model.outcome import Failure
+from tests.decide.world import World, balancer, settings
+
+WWW = "www.example.org"
+A, B = "192.0.2.1", "192.0.2.2"
+
+
+def published(*addresses: str) -> World:
+    world = World(settings(balancer(WWW, *addresses))).start()
+    world.vote_all("up")
+    world.wait(5)
+    assert world.dns(WWW) == addresses
+    return world
+
+
+@pytest.mark.parametrize("kind", ["conflict", "temporary", "unknown", "refused"])
+def test_a_zone_that_reads_well_and_writes_badly_is_tried_ever_more_slowly(kind: str) -> None:
+    world = published(A, B)
+    world.refuse_writes(Failure(kind, "no"))  # type: ignore[arg-type]
+    world.vote_all({A: "down"})
+    at_once = world.refused
+    assert at_once <= 2
+    world.wait(60)
+    assert 1 <= world.refused - at_once <= 8
+    (row,) = [row for row in world.status.attention if row.kind == "zone-error"]
+    assert f"failed {world.refused} times" in row.sentence
+    world.wait(600)
+    assert world.refused <= at_once + 12
+    world.refuse_writes(None)
+    world.wait(BACKOFF_S_MAX)
+    assert world.dns(WWW) == (B,)
+    assert "zone-error" not in world.kinds()
+
+
+def test_a_first_conflict_is_answered_at_once() -> None:
+    """Somebody else was quicker: read again and decide again."""
+    world = published(A, B)
+    world.fail_write.append(Failure("conflict", "the RRset is not as it was read"))
+    world.vote_all({A: "down"})
+    assert world.dns(WWW) == (B,)
+    assert "zone-error" not in world.kinds()
+
+
+def test_what_is_wanted_no_more_is_no_trouble() -> None:
+    world = published(A, B)
+    world.refuse_writes(Failure("refused", "not authorised"))
+    world.vote_all({A: "down"})
+    world.wait(5)
+    assert "zone-error" in world.kinds()
+    world.vote_all({A: "up"})
+    world.wait(60)
+    assert "zone-error" not in world.kinds()
+
+
+def test_the_provider_says_when() -> None:
+    world = published(A, B)
+    world.fail_write.append(Failure("temporary", "429 Too Many Requests", retry_after_s=120.0))
+    world.vote_all({A: "down"})
+    world.wait(119)
+    assert world.dns(WWW) == (A, B)
+    world.wait(2)
+    assert world.dns(WWW) == (B,)
+
+
+def test_back_off_grows_and_is_bounded() -> None:
+    failure = Failure("temporary", "no", jitter=0.0)
+    waits = [backoff_s(n, failure) for n in range(1, 2000)]
+    assert waits[0] > 0
+    assert waits == sorted(waits)
+    assert waits[-1] <= BACKOFF_S_MAX
