@@ -41,10 +41,14 @@ _HISTORY_MAX = 8
 
 def why_page(why: messages.Why, now: str, terminal: Terminal) -> list[str]:
     """``now``: the daemon's clock; ``why["at"]`` may be a moment in the past."""
-    past = why["at"] != now
-    mark, style = STATES[why["state"]]
-    state = terminal.paint(f"[{terminal.mark(mark)} {why['state']}]", style)
-    lines = [f"{terminal.paint(plain(why['name']), BOLD)}  {state}  at {clock(why['at'], now)}"]
+    past = not why["endpoints"]
+    name = terminal.paint(plain(why["name"]), BOLD)
+    if past:
+        lines = [f"{name}  as it was at {clock(why['at'], now)}"]
+    else:
+        mark, style = STATES[why["state"]]
+        state = terminal.paint(f"[{terminal.mark(mark)} {why['state']}]", style)
+        lines = [f"{name}  {state}  at {clock(why['at'], now)}"]
     lines += paragraph(_capital(why["sentence"]), terminal)
     if why["frozen"]:
         frozen = f"FROZEN, since its evaluation failed: {plain(why['frozen'])}"
@@ -58,7 +62,8 @@ def why_page(why: messages.Why, now: str, terminal: Terminal) -> list[str]:
         ("zone", why["zone"] or ("none serves this name", WARN)),
     ]
     if why["plan_id"]:
-        rows.append(("plan", f"{why['plan_id']} under term {why['term']}"))
+        term = "" if why["term"] is None else f" under term {why['term']}"
+        rows.append(("plan", f"{why['plan_id']}{term}"))
     if why["gate"]:
         rows.append(("gate", (f"nothing is written yet: {why['gate']}", WARN)))
     for pause in why["pauses"]:
@@ -106,8 +111,8 @@ def _endpoint(endpoint: messages.Endpoint, at: str, terminal: Terminal) -> list[
     lines += paragraph(_capital(endpoint["reason"]), terminal, 2)
     if override := endpoint["override"]:
         said = (
-            f"{_capital(FORCED[override['kind']])} by {override['by']}, "
-            f"{until(override['expires_at'], at)}: {override['reason']}"
+            f"{_capital(FORCED[override['kind']])} {until(override['expires_at'], at)}; "
+            f"dnslbctl --lb {endpoint['lb']} clear {endpoint['endpoint']} ends that"
         )
         lines += [terminal.paint(line, WARN) for line in paragraph(said, terminal, 2)]
     rows = []

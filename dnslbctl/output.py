@@ -175,6 +175,8 @@ def table(
     widths = [max(cells_wide(row[i][0]) for row in every) for i in range(fixed)]
     used = indent + sum(widths) + 2 * fixed
     left = (terminal.width - used) if terminal.width else 10**9
+    if titles and left < _FLEXIBLE_MIN:
+        titles[-1] = ("", "")  # its column stands below the others
     lines: list[str] = []
     for row in every:
         start = " " * indent

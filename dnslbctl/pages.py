@@ -51,6 +51,7 @@ _CHANGES = {
     "failed": ("bad", BAD),
     "superseded": ("info", DIM),
 }
+_SHOWN_ELSEWHERE = frozenset({"degraded", "paused", "dry-run"})
 FORCED = {"drain": "drained", "force-up": "forced up", "force-down": "forced down"}
 
 
@@ -77,8 +78,9 @@ def status_page(status: messages.Status, terminal: Terminal) -> list[str]:
     """What needs a person, then what there is."""
     at = status["at"]
     lines = [*_status_head(status, terminal), ""]
-    if status["attention"]:
-        lines += [*attention_rows(status["attention"], at, terminal), ""]
+    urgent = [row for row in status["attention"] if row["severity"] != "info"]
+    if urgent:
+        lines += [*attention_rows(urgent, at, terminal), ""]
     rows: list[Sequence[Cell]] = [_loadbalancer_counts(status)]
     if (endpoints := status["endpoints"])["total"]:
         living, total = endpoints["living"], endpoints["total"]
@@ -89,10 +91,16 @@ def status_page(status: messages.Status, terminal: Terminal) -> list[str]:
     rows += [("zone", _zone(zone, at)) for zone in status["zones"][:20]]
     if status["gate"]:
         rows.append(("gate", (f"nothing is written yet: {status['gate']}", WARN)))
+    rows += [("also", row["sentence"]) for row in status["attention"] if _is_news(row)]
     lines += table(("", ""), rows, terminal)
     if status["troubled"]:
         lines += ["", *_troubled(status, terminal)]
     return lines
+
+
+def _is_news(row: messages.Attention) -> bool:
+    """Information that stands nowhere else on the page."""
+    return row["severity"] == "info" and row["kind"] not in _SHOWN_ELSEWHERE
 
 
 def check_page(status: messages.Status, terminal: Terminal) -> list[str]:
@@ -147,7 +155,7 @@ def attention_rows(rows: Sequence[messages.Attention], at: str, terminal: Termin
         lines.append(f"{head}  {subject}  {row['kind']}, for {since(row['since'], at)}")
         lines += paragraph(row["sentence"], terminal, 4)
         if row["next"]:
-            lines += paragraph(row["next"], terminal, 10, f"    {terminal.mark('to'):<2}next ")
+            lines += paragraph(row["next"], terminal, 12, f"    {terminal.mark('to'):<2}next: ")
     return lines
 
 
@@ -157,7 +165,7 @@ def _loadbalancer_counts(status: messages.Status) -> tuple[Cell, Cell]:
         return "names", "no load balancer is configured: there is nothing to publish"
     kinds = ("healthy", "degraded", "down", "unknown")
     parts = [f"{lbs[k]:,} {k}" for k in kinds if lbs[k]]  # type: ignore[literal-required]
-    return "names", f"{lbs['total']:,} published: {', '.join(parts)}"
+    return "names", f"{lbs['total']:,}: {', '.join(parts)}"
 
 
 def _agents(agents: Sequence[messages.Agent]) -> tuple[Cell]:
@@ -265,13 +273,15 @@ def _endpoint_row(endpoint: messages.Endpoint, at: str, terminal: Terminal) -> S
     where = f"{endpoint['endpoint']}"
     if endpoint["address"] not in where:
         where += f" {terminal.mark('to')} {endpoint['address']}"
+    # What is as it should be needs no reason; whoever wants it asks `why`.
+    ordinary = endpoint["published"] and expected and endpoint["state"] == "up" and mark == "good"
     return (
         f"  {where}",
         (f"{terminal.mark(mark)} {word}", style),
         ("yes" if endpoint["published"] else "no", WARN if odd else ""),
         votes_of(endpoint),
         since(endpoint["since"], at),
-        endpoint["reason"],
+        "" if ordinary else endpoint["reason"],
     )
 
 
@@ -318,16 +328,16 @@ def difference(change: messages.Change) -> str:
 
 
 def _change_note(change: messages.Change, at: str) -> str:
-    note = change["reason"]
+    notes = [change["reason"]]
     if change["error"]:
-        note += f" Failed {count(change['attempts'], 'time')}: {change['error']}"
+        notes.append(f"failed {count(change['attempts'], 'time')}: {change['error']}")
     if change["state"] == "held":
-        note += f" Waits for you: dnslbctl approve {change['id']}, or drop {change['id']}."
+        notes.append(f"dnslbctl approve {change['id']} lets it go out, drop gives it up")
     elif change["not_before"] and change["state"] == "pending":
-        note += f" Not before {clock(change['not_before'], at)}."
+        notes.append(f"not before {clock(change['not_before'], at)}")
     if change["published_at"] or change["applied_at"]:
-        note += f" Done at {clock(change['published_at'] or change['applied_at'], at)}."
-    return note
+        notes.append(f"done at {clock(change['published_at'] or change['applied_at'], at)}")
+    return "; ".join(notes)
 
 
 def orders_page(orders: Sequence[messages.StandingOrder], at: str, terminal: Terminal) -> list[str]:
