@@ -230,7 +230,8 @@ class Planner:
         memory = ground.memory
         for name, approval in ground.operator.deletions.items():
             mine = {k: o for k, o in memory.owned.items() if k.name == name and o.zone == zone.name}
-            if not mine or name in ground.settings.by_name:
+            unread = name not in zone.names_read
+            if not mine or unread or name in ground.settings.by_name:
                 continue
             left = 0
             for key, owned in sorted(mine.items()):

@@ -66,6 +66,8 @@ class Writer:
             return False
         if name in self._unsettled.get(zone.name, ()) or name in zone.cnames:
             return False
+        if name not in zone.names_read:
+            return False
         memory = self._store.memory
         different, equal = differences(balancer, zone.rrsets, memory.owned, self._ttl_min)
         return not different and all(
@@ -95,7 +97,8 @@ class Writer:
         ready: list[tuple[Zone, ZonePlan]] = []
         for name, plan in plans.items():
             zone = self._zones.by_name[name]
-            self._unsettled[name] = plan.open
+            unread = self._unsettled.get(name, set()) - zone.names_read
+            self._unsettled[name] = plan.open | unread
             zone.blocked = self._blocked(zone, lease, gate, settings, now)
             self.ledger.take_round(name, plan, zone.blocked, now)
             self._store.settle(names=plan.deleted_names)
@@ -127,7 +130,8 @@ class Writer:
         for name, zone in self._zones.by_name.items():
             names = self._unsettled.get(name, set())
             if (names or name in deleting or self._is_open(name)) and self._zones.is_readable(zone):
-                work[name] = (zone, [balancers[n] for n in sorted(names) if n in balancers])
+                seen = [n for n in sorted(names) if n in balancers and n in zone.names_read]
+                work[name] = (zone, [balancers[n] for n in seen])
         return work
 
     def _is_open(self, zone: str) -> bool:

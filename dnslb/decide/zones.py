@@ -145,8 +145,9 @@ class Zones:
         return tuple(v for key in keys if key in zone.rrsets for v in zone.rrsets[key].values)
 
     def is_readable(self, zone: Zone) -> bool:
-        """Whether plans may rest on what was read of this zone."""
-        return not zone.is_unread(frozenset()) and not zone.reading
+        """Whether plans may rest on what was read of this zone. A scan under way does not hinder:
+        reads and writes of a zone end in the order in which they were asked for."""
+        return not zone.is_unread(frozenset())
 
     def next_due(self, settings: Settings, mono: float) -> float:
         due = [
