@@ -1,0 +1,1 @@
+"""Who may write, and where decisions outlive a process."""
