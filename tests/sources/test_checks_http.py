@@ -21,7 +21,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 async def answered(*pieces: bytes, **options: object) -> CheckResult:
     async with endpoints.serving(endpoints.answering(*pieces)) as port:
-        return await http.check(Monitor("http", "127.0.0.1", port, **options))  # type: ignore[arg-type]
+        monitor = Monitor("http", "127.0.0.1", port, **options)  # type: ignore[arg-type]
+        return await http.check(monitor)
 
 
 @pytest.mark.parametrize("status", [200, 204, 299])

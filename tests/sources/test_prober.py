@@ -18,7 +18,6 @@ from dnslb.model.loadbalancer import Monitor, MonitorList
 from dnslb.model.report import DOWN, UNKNOWN, UP, Report
 from dnslb.net.clock import FakeClock
 from dnslb.net.watchable import Watchable
-from dnslb.sources import prober as prober_module
 from dnslb.sources.checks.checker import Checker
 from dnslb.sources.checks.result import SUCCESS, CheckResult, Flight, not_checked
 from dnslb.sources.checks.trust import Trust
@@ -31,7 +30,8 @@ HANGS = None
 
 
 def tcp(number: int, **options: float) -> Monitor:
-    return Monitor("tcp", f"192.0.{number >> 8}.{number & 255}", 80, **options)  # type: ignore[arg-type]
+    host = f"192.0.{number >> 8}.{number & 255}"
+    return Monitor("tcp", host, 80, **options)  # type: ignore[arg-type]
 
 
 class Scene:
@@ -289,6 +289,21 @@ async def test_a_stall_that_nobody_tells_is_noticed(mock_clock: MockClock) -> No
     assert scene.last.complete
 
 
+async def test_a_stall_within_a_long_time_out_is_noticed(mock_clock: MockClock) -> None:
+    mock_clock.autojump_threshold = 0
+    monitor = tcp(1, interval_s=10, timeout_s=8, fall=1)
+    scene = Scene(monitor)
+    scene.answers[monitor] = HANGS
+    async with scene.probed() as prober:
+        await trio.sleep(2)
+        assert (prober.in_flight, prober.counts.voided) == (1, 0)
+        mock_clock.jump(3.0)
+        await trio.sleep(0.01)
+        assert prober.counts.voided == 1
+        await trio.sleep(7.9)
+        assert prober.counts.timed_out == 0
+
+
 async def test_votes_do_not_outlive_what_they_rest_on(autojump_clock: MockClock) -> None:
     scene = Scene(*(tcp(n, timeout_s=60) for n in range(1, 4)))
     prober = Prober(
@@ -333,7 +348,7 @@ async def test_certificates_are_read_when_https_is_in_the_list(
 def test_half_of_the_descriptors_are_left_to_others(
     soft: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prober_module.resource, "getrlimit", lambda _: (soft, 10**9))  # type: ignore[attr-defined]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, 10**9))
     assert default_concurrency() == most
 
 
