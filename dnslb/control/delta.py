@@ -49,15 +49,22 @@ class Places:
         self._monitors: MonitorList | None = None
         self._by_monitor: dict[int, list[Place]] = {}
 
-    def of(self, status: Status, monitor_index: int) -> list[Place]:
-        if status.monitors is not self._monitors:
-            self._monitors = status.monitors
-            self._by_monitor = {}
-            for view in status.loadbalancers.values():
-                for i, endpoint in enumerate(view.endpoints):
-                    if endpoint.monitor_index is not None:
-                        places = self._by_monitor.setdefault(endpoint.monitor_index, [])
-                        places.append((view.name, i))
+    def learn(self, status: Status) -> Iterator[None]:
+        """Looks at every load balancer of a new configuration, one at a turn."""
+        if status.monitors is self._monitors:
+            return
+        found: dict[int, list[Place]] = {}
+        for view in status.loadbalancers.values():
+            for i, endpoint in enumerate(view.endpoints):
+                if endpoint.monitor_index is not None:
+                    found.setdefault(endpoint.monitor_index, []).append((view.name, i))
+            yield
+        self._monitors, self._by_monitor = status.monitors, found
+
+    def knows(self, status: Status) -> bool:
+        return status.monitors is self._monitors
+
+    def of(self, monitor_index: int) -> list[Place]:
         return self._by_monitor.get(monitor_index, [])
 
 
@@ -111,9 +118,9 @@ def delta_between(old: Sight, new: Sight, places: Places) -> dict[str, object] |
 def _add_rows(delta: dict[str, object], old: Sight, new: Sight, places: Places) -> bool:
     """Adds ``lbs``, ``rows`` and ``gone``; False when they would be too much."""
     monitors = _changed_votes(old.status, new.status)
-    if monitors is None or len(monitors) > ROWS_MAX:
+    if monitors is None or not places.knows(new.status):
         return False
-    changed = {place for index in monitors for place in places.of(new.status, index)}
+    changed = {place for index in monitors for place in places.of(index)}
     before, after = old.status.loadbalancers, new.status.loadbalancers
     # Views are drawn when looked at: too many at once would hold the loop.
     if sum(v.total for n, v in after.items() if before.get(n) is not v) > 4 * ROWS_MAX:
@@ -155,7 +162,8 @@ def _same_endpoints(old: LoadBalancerView, new: LoadBalancerView) -> bool:
 
 
 def _changed_votes(old: Status, new: Status) -> list[int] | None:
-    """Monitors on which an agent changed its vote; None when votes cannot be compared."""
+    """Monitors on which an agent changed its vote; None when votes cannot be compared, or when
+    there are too many."""
     if old.monitors is not new.monitors or len(old.agents) != len(new.agents):
         return None
     changed: set[int] = set()
@@ -168,6 +176,8 @@ def _changed_votes(old: Status, new: Status) -> list[int] | None:
             a, b = was.report.votes, now.report.votes
             if a is not b and a != b:
                 changed.update(i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y)
+                if len(changed) > ROWS_MAX:
+                    return None
     return sorted(changed)
 
 

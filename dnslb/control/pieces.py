@@ -19,7 +19,7 @@ from dnslb.control.votes import Votes
 from dnslb.model.instant import Now
 from dnslb.model.status import EndpointView, LoadBalancerView, Status
 
-VOTES_PER_PIECE = 1000
+VOTES_PER_PIECE = 600
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
 

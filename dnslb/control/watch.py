@@ -50,6 +50,7 @@ class Watchers:
             sent = self._sight()
             for piece in snapshot_pieces(seq, sent):
                 yield piece
+            await self._learn(sent)
             said_at = taken_at = self._clock.now().mono
             while not closing.is_set():
                 await self._wait_news(sent, said_at + HEARTBEAT_S)
@@ -64,11 +65,16 @@ class Watchers:
                 if delta is None:
                     for piece in snapshot_pieces(seq, newest):
                         yield piece
+                    await self._learn(newest)
                 else:
                     yield delta_event(seq, delta, newest.now)
                 taken_at = self._clock.now().mono
         finally:
             self.count -= 1
+
+    async def _learn(self, sight: Sight) -> None:
+        for _ in self._places.learn(sight.status):
+            await trio.lowlevel.checkpoint()
 
     async def _wait_news(self, sent: Sight, until_mono: float) -> None:
         """Returns when there is a new status, or at ``until_mono``; never before the pace."""

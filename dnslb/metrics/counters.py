@@ -23,14 +23,12 @@ def _sync_ms(name: str, text: str) -> Histogram:
 
 @dataclass
 class Counters:
-    """``dns_errors``: reads and writes at the provider that failed; ``etcd_errors``: the same at
-    etcd; both belong to ``other_errors``' total, too. ``stalled_s_max``: the longest stall of
-    the event loop since the start. ``refused``: clients not served, by (listener, reason)."""
+    """``etcd_errors``: failed reads and writes at etcd. ``faults``: exceptions caught at an edge
+    that should not have been raised. ``stalled_s_max``: the longest stall of the event loop.
+    ``refused``: clients not served, by (listener, reason)."""
 
-    dns_errors: int = 0
     etcd_errors: int = 0
-    other_errors: int = 0
-    stalls: int = 0
+    faults: int = 0
     stalled_s_max: float = 0.0
     reloads: int = 0
     reloads_refused: int = 0
@@ -58,13 +56,3 @@ class Counters:
             SECONDS_BOUNDS,
         )
     )
-
-    @property
-    def errors(self) -> int:
-        """All of them: the original counts an error in the total and by its place."""
-        return self.dns_errors + self.etcd_errors + self.other_errors
-
-    def count_stall(self, stalled_s: float) -> None:
-        """The event loop stood still for so long, in seconds."""
-        self.stalls += 1
-        self.stalled_s_max = max(self.stalled_s_max, stalled_s)

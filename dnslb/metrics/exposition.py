@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -41,10 +41,20 @@ class Family:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no name of a metric or label")
 
-    def lines(self) -> Iterable[str]:
-        yield from _head(self.name, self.kind, self.help)
-        for values, value in self.samples.items():
-            yield f"{self.name}{_labels(self.labels, values)} {number(value)}\n"
+    def text(self) -> str:
+        lines = [_head(self.name, self.kind, self.help)]
+        if len(self.labels) == 1:  # by load balancer there are thousands of these
+            start = f'{self.name}{{{self.labels[0]}="'
+            lines += [
+                f'{start}{escaped(values[0])}"}} {number(value)}\n'
+                for values, value in self.samples.items()
+            ]
+        else:
+            lines += [
+                f"{self.name}{_labels(self.labels, values)} {number(value)}\n"
+                for values, value in self.samples.items()
+            ]
+        return "".join(lines)
 
 
 class Histogram:
@@ -71,23 +81,20 @@ class Histogram:
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
-    def lines(self) -> Iterable[str]:
-        yield from _head(self.name, "histogram", self._help)
+    def text(self) -> str:
+        lines = [_head(self.name, "histogram", self._help)]
         total = 0
         for bound, count in zip((*self._bounds, math.inf), self._counts, strict=True):
             total += count
-            yield f'{self.name}_bucket{{le="{number(bound)}"}} {total}\n'
-        yield f"{self.name}_sum {number(self._sum)}\n"
-        yield f"{self.name}_count {total}\n"
-
-
-def exposition(families: Iterable[Family | Histogram]) -> bytes:
-    """All of them, in order."""
-    return "".join([line for family in families for line in family.lines()]).encode()
+            lines.append(f'{self.name}_bucket{{le="{number(bound)}"}} {total}\n')
+        lines.append(f"{self.name}_sum {number(self._sum)}\n{self.name}_count {total}\n")
+        return "".join(lines)
 
 
 def number(value: float) -> str:
     """As the format writes it: whole numbers without a fraction, infinities and NaN by name."""
+    if type(value) is int:
+        return str(value)
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
     if math.isnan(value):
@@ -95,12 +102,17 @@ def number(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
 
 
-def _head(name: str, kind: str, help_: str) -> tuple[str, str]:
-    return f"# HELP {name} {help_.translate(_HELP_ESCAPES)}\n", f"# TYPE {name} {kind}\n"
+def escaped(value: str) -> str:
+    """A label's value; for most there is nothing to do."""
+    return value if value.isalnum() else value.translate(_LABEL_ESCAPES)
+
+
+def _head(name: str, kind: str, help_: str) -> str:
+    return f"# HELP {name} {help_.translate(_HELP_ESCAPES)}\n# TYPE {name} {kind}\n"
 
 
 def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     if not names:
         return ""
     pairs = zip(names, values, strict=True)
-    return "{" + ",".join(f'{n}="{v.translate(_LABEL_ESCAPES)}"' for n, v in pairs) + "}"
+    return "{" + ",".join(f'{name}="{escaped(value)}"' for name, value in pairs) + "}"

@@ -23,8 +23,9 @@ from dnslb.model.status import SEVERITIES, ChangeState, LoadBalancerState, Statu
 
 LB_STATES: tuple[LoadBalancerState, ...] = ("healthy", "degraded", "down", "unknown")
 CHANGE_STATES: tuple[ChangeState, ...] = ("pending", "held", "applying")
-WRITES = "writes"
-"""In `Status.counters`: written zones in all, and ``writes{ZONE}`` by zone."""
+DNS_ERRORS = ("read_failures", "write_failures")
+OTHER_ERRORS = ("commit_failures", "frozen")
+"""Names in `Status.counters`, where ``name:LABEL`` is the total of one label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +58,29 @@ def _by(name: str, kind: Kind, help_: str, label: str, values: Mapping[str, floa
 
 
 def by_label(counters: Mapping[str, float], name: str) -> dict[str, float]:
-    """Of the controller's totals those named ``name{LABEL}``, by label."""
-    return {
-        key[len(name) + 1 : -1]: value
-        for key, value in counters.items()
-        if key.startswith(f"{name}{{") and key.endswith("}")
-    }
+    """Of the controller's totals those named ``name:LABEL``, by label."""
+    prefix = f"{name}:"
+    return {k.removeprefix(prefix): v for k, v in counters.items() if k.startswith(prefix)}
 
 
-def total(counters: Mapping[str, float], name: str) -> float:
-    """The controller's total of ``name`` over all labels."""
-    return counters.get(name, 0.0) + sum(by_label(counters, name).values())
+def total(counters: Mapping[str, float], *names: str) -> float:
+    """The controller's totals of these names over all labels."""
+    return sum(value for key, value in counters.items() if key.partition(":")[0] in names)
 
 
 def _inherited(status: Status, counters: Counters, now: Now) -> Iterator[Family | Histogram]:
     lbs = status.loadbalancers.values()
     agents = status.agents
     fresh = sum(agent.fresh for agent in agents)
-    updates = by_label(status.counters, WRITES)
-    yield _one("general_errors_total", "counter", "Errors of any kind.", counters.errors)
+    dns_errors = total(status.counters, *DNS_ERRORS)
+    errors = dns_errors + total(status.counters, *OTHER_ERRORS)
+    errors += counters.etcd_errors + counters.faults
+    yield _one("general_errors_total", "counter", "Errors of any kind.", errors)
     yield _one(
         "dnscontroller_errors_dns",
         "counter",
         "Failed reads and writes at the provider.",
-        counters.dns_errors,
+        dns_errors,
     )
     yield _one(
         "dnscontroller_lb_updates_total",
@@ -88,7 +88,13 @@ def _inherited(status: Status, counters: Counters, now: Now) -> Iterator[Family 
         "Reports that were evaluated.",
         total(status.counters, "reports"),
     )
-    yield _by("dnscontroller_zone_updates_by_name", "counter", "Writes by zone.", "zone", updates)
+    yield _by(
+        "dnscontroller_zone_updates_by_name",
+        "counter",
+        "Writes by zone.",
+        "zone",
+        by_label(status.counters, "writes"),
+    )
     yield counters.dns_sync_ms
     yield _one("etcdcontroller_errors_etcd", "counter", "Errors at etcd.", counters.etcd_errors)
     yield _one("etcdcontroller_agents_total", "gauge", "Configured agents.", len(agents))
@@ -259,7 +265,7 @@ def _process(
     status: Status, counters: Counters, build: BuildInfo, now: Now
 ) -> Iterator[Family | Histogram]:
     yield counters.decided_to_applied_s
-    names = sorted({key.partition("{")[0] for key in status.counters})
+    names = sorted({key.partition(":")[0] for key in status.counters})
     yield _by(
         "dnslb_controller_total",
         "counter",
@@ -271,7 +277,7 @@ def _process(
         "dnslb_loop_stalls_total",
         "counter",
         "Stalls of the event loop above 100 ms.",
-        counters.stalls,
+        total(status.counters, "loop_stalls"),
     )
     yield _one(
         "dnslb_loop_stall_seconds_max",
