@@ -33,7 +33,7 @@ BATCH_MAX = 64
 ROUND_S = 1.0
 ROUND_RATE = 1000.0
 EARLY_S = 0.002
-"""Starts that lie this close together are one turn of the event loop: it is worth a third of
+"""Starts that lie this close together are one turn of the event loop: it saves a fifth of
 the cost of a check, and costs no cadence, since the instants on it do not move."""
 
 _ALARMS_SPARE = 1000

@@ -1,7 +1,7 @@
 """Carries many checks out at once. Not when, and not how long: whoever starts one ends it.
 
 A tcp check is no task: its socket waits in one epoll set of all. A task with a time-out for each
-costs half as much again (tests/bench/bench_prober.py). http and https checks are tasks.
+costs a third more and upwards (tests/bench/bench_prober.py). http and https checks are tasks.
 
 Law: once a check was cancelled, or its result was handed over, nothing more is heard of it.
 """
