@@ -338,3 +338,25 @@ async def test_a_stalled_reader_does_not_hold_up_the_shutdown(
     assert trio.current_time() == SMALL.grace_s
     assert house.cleaned == [path[1:]]
     assert house.kinds == [Refusal.GRACE_ENDED]
+
+
+async def test_a_buffer_full_of_tiny_chunks_does_not_hold_up_the_loop(
+    autojump_clock: MockClock,
+) -> None:
+    house = House()
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        stream = connect(house, nursery)
+        chunks = b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n"
+        await stream.send_all(POST + b"Transfer-Encoding: chunked\r\n" + CLOSE + chunks)
+        nursery.start_soon(take_turns)
+        assert (await read_all(stream)).endswith(b"x" * 5000)
+        nursery.cancel_scope.cancel()
+    assert turns >= 5000

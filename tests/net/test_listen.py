@@ -164,6 +164,23 @@ async def test_a_unix_socket_is_private(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
+async def test_a_unix_socket_was_never_less_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+    really_chmod = Path.chmod
+
+    def chmod(path: Path, new: int) -> None:
+        if path.name == "a.sock":
+            modes.append(mode(path))
+        really_chmod(path, new)
+
+    monkeypatch.setattr(Path, "chmod", chmod)
+    listener = await open_unix(tmp_path / "a.sock", group=os.getgid())
+    assert modes == [0o600]
+    await listener.aclose()
+
+
 @pytest.mark.parametrize("named", [True, False])
 async def test_a_group_may_be_let_in(tmp_path: Path, named: bool) -> None:
     import grp
