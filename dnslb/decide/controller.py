@@ -193,10 +193,12 @@ class Controller:
             balancer.zone = self._zones.of_owner.get(name)
 
     def _restore_flaps(self, now: Now) -> None:
+        if not self._balancers:
+            return
         for (lb, address), flaps in self._store.take_flaps().items():
             balancer = self._balancers.get(lb)
             if balancer is not None and address in balancer.dampers:
-                balancer.dampers[address].restore(flaps, self._store.loaded_age_s(now), now.mono)
+                balancer.dampers[address].restore(flaps, self._store.guard_age_s(now), now.mono)
 
     def _take_lease(self, lease: Lease | None, now: Now) -> None:
         held, self._lease = self._lease, lease

@@ -111,11 +111,15 @@ class Damper:
         return Flaps(count, age, max(0.0, mono - self.flaps_changed_mono) % FLAP_WINDOW_S)
 
     def restore(self, flaps: Flaps, older_s: float, mono: float) -> None:
-        """Anchors remembered ages at ``mono``; they have grown by ``older_s`` meanwhile."""
-        self.flaps = flaps.count
-        self.flaps_changed_mono = mono - flaps.changed_age_s - older_s
-        if flaps.returned_age_s is not None:
-            self.returned_mono = mono - flaps.returned_age_s - older_s
+        """Takes over a memory composed ``older_s`` seconds ago, where it knows of more flaps than
+        this process saw itself."""
+        changed_mono = mono - flaps.changed_age_s - older_s
+        remembered = Damper(flaps=flaps.count, flaps_changed_mono=changed_mono)
+        if remembered.flap_count(mono) >= self.flap_count(mono):
+            self.flaps, self.flaps_changed_mono = remembered.flaps, changed_mono
+        if flaps.returned_age_s is not None and self.settled != "dead":
+            returned_mono = mono - flaps.returned_age_s - older_s
+            self.returned_mono = max(returned_mono, self.returned_mono or returned_mono)
 
 
 def combined(states: list[VerdictState]) -> VerdictState:

@@ -32,6 +32,15 @@ class Ended(NamedTuple):
     error: str | None
 
 
+class _Proposed(NamedTuple):
+    """A record that waits to become durable, the memory's version and when it was composed."""
+
+    ticket: int
+    record: RecordDecisions
+    version: int
+    composed_mono: float
+
+
 class Store:
     """``error``: why the last commit failed, or None."""
 
@@ -40,11 +49,10 @@ class Store:
         self.loaded = False
         self.error: str | None = None
         self._state = StoredState()
-        self._loaded_mono = 0.0
-        self._guard_age_s = 0.0
+        self._composed_mono = 0.0
         self._flaps: Mapping[Member, Flaps] = {}
         self._tickets = 0
-        self._record: tuple[int, RecordDecisions, int] | None = None
+        self._record: _Proposed | None = None
         self._commands: dict[int, tuple[int, Accepted]] = {}
         self._upkeep: int | None = None
         self._failures = 0
@@ -59,19 +67,20 @@ class Store:
     def load(self, state: StoredState, guard_age_s: float, now: Now, force: bool) -> None:
         """What the store holds. The lease holder's own memory is newer than the checkpoint."""
         self._state = state
+        self._composed_mono = now.mono - guard_age_s
         if force or not self.loaded:
-            self._guard_age_s, self._loaded_mono = guard_age_s, now.mono
             self._flaps = state.checkpoint.guard.flaps
             self.memory.load(state.checkpoint, guard_age_s, now)
         self.loaded = True
 
-    def loaded_age_s(self, now: Now) -> float:
-        return self._guard_age_s + (now.mono - self._loaded_mono)
+    def guard_age_s(self, now: Now) -> float:
+        """How long ago the guard memory of the stored state was composed."""
+        return now.mono - self._composed_mono
 
     def take_over(self, now: Now) -> None:
         """A new lease: the stored memory is the predecessor's last word."""
         if self.loaded:
-            self.memory.load(self._state.checkpoint, self.loaded_age_s(now), now)
+            self.memory.load(self._state.checkpoint, self.guard_age_s(now), now)
             self._flaps = self._state.checkpoint.guard.flaps
 
     def take_flaps(self) -> Mapping[Member, Flaps]:
@@ -114,30 +123,32 @@ class Store:
         }
         record = memory.to_record(flaps, now)
         commit = self._commit((record,))
-        self._record = (commit.ticket, record, memory.version)
+        self._record = _Proposed(commit.ticket, record, memory.version, now.mono)
         return commit
 
     def committed(self, ticket: int, state: StoredState) -> Ended | None:
         """Returns the command that waits for this commit, if any."""
         self._state = state
-        if self._record is not None and self._record[0] == ticket:
-            self.memory.committed = self._record[2]
+        self._failures, self.error = 0, None
+        self._not_before_mono = float("-inf")
+        if self._record is not None and self._record.ticket == ticket:
+            self.memory.committed = self._record.version
+            self._composed_mono = self._record.composed_mono
             self._record = None
-            self._failures, self.error = 0, None
         if self._upkeep == ticket:
             self._upkeep = None
         waiting = self._commands.pop(ticket, None)
         return None if waiting is None else Ended(*waiting, None)
 
     def failed(self, ticket: int, sentence: str, now: Now) -> Ended | None:
-        if self._record is not None and self._record[0] == ticket:
-            self.memory.retry(self._record[1])
+        if self._record is not None and self._record.ticket == ticket:
+            self.memory.retry(self._record.record)
             self._record = None
         if self._upkeep == ticket:
             self._upkeep = None
         self._failures += 1
         self.error = sentence
-        wait = min(_RETRY_S * 2.0 ** (self._failures - 1), _RETRY_S_MAX)
+        wait = min(_RETRY_S * 2.0 ** min(self._failures - 1, 20), _RETRY_S_MAX)
         self._not_before_mono = now.mono + wait
         waiting = self._commands.pop(ticket, None)
         return None if waiting is None else Ended(*waiting, sentence)
