@@ -8,7 +8,7 @@ from dnslb.decide import reason
 from dnslb.decide.diff import Difference, why
 from dnslb.decide.guard import APPROVAL_S_MAX, Episode, held_id
 from dnslb.model.instant import Now
-from dnslb.model.operator import OperatorState
+from dnslb.model.operator import OperatorState, Pause
 from dnslb.model.rrset import RRset, RRsetKey
 
 HeldKind = Literal["withdrawal", "first-contact", "drift"]
@@ -104,6 +104,11 @@ def beyond_budget(
         since_mono=episode.since_mono,
         dropped_by=_dropped_by(operator, id_),
     )
+
+
+def paused(pause: Pause) -> str:
+    """Why a change waits."""
+    return f"paused by {pause.by}: {pause.reason}"
 
 
 def cname(name: str, target: str) -> Trouble:

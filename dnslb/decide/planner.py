@@ -221,7 +221,7 @@ class Planner:
                 continue
             pause = pause_on(ground.operator.pauses, zone.name, d.balancer.lb.name)
             if pause is not None:
-                out.waiting.append((change, f"paused by {pause.by}: {pause.reason}"))
+                out.waiting.append((change, held.paused(pause)))
             else:
                 out.changes.append(change)
 
@@ -229,24 +229,26 @@ class Planner:
         """Names that left the configuration and that a person asked to be deleted."""
         memory = ground.memory
         for name, approval in ground.operator.deletions.items():
-            mine = {k: o for k, o in memory.owned.items() if k.name == name and o.zone == zone.name}
-            unread = name not in zone.names_read
-            if not mine or unread or name in ground.settings.by_name:
+            owned = {k: o for k, o in memory.owned.items() if k.name == name}
+            if not owned or name in ground.settings.by_name:
+                out.deleted_names.append(name)
                 continue
-            left = 0
-            for key, owned in sorted(mine.items()):
+            if name not in zone.names_read:
+                continue
+            pause = pause_on(ground.operator.pauses, zone.name, name)
+            for key, mine in sorted(owned.items()):
                 existing = zone.rrsets.get(key)
                 if existing is None:
                     memory.remember(key, None)
-                    continue
-                left += 1
-                if existing.values not in (owned.values, owned.intended):
+                elif not is_as_left(existing, mine):
                     out.troubles.append(held.not_deleted(key, existing))
                 else:
                     text = f"released and deleted by {approval.by}"
-                    out.changes.append(Change(key, existing, None, text, "release", text))
-            if not left:
-                out.deleted_names.append(name)
+                    change = Change(key, existing, None, text, "release", text)
+                    if pause is None:
+                        out.changes.append(change)
+                    else:
+                        out.waiting.append((change, held.paused(pause)))
 
     def _count_published(self, zones: list[Zone]) -> None:
         """Addresses in DNS per name: the guard's denominator."""

@@ -10,14 +10,21 @@ from typing import NamedTuple
 
 from dnslb.decide.balancer import Balancer
 from dnslb.decide.commands import Accepted
-from dnslb.decide.guard import APPROVAL_S_MAX
+from dnslb.decide.guard import APPROVAL_S_MAX, held_id
 from dnslb.decide.intents import Commit, Intent
 from dnslb.decide.ledger import Ledger
 from dnslb.decide.memory import Memory
 from dnslb.decide.zones import Zones
 from dnslb.model.checkpoint import Flaps, Member, RecordDecisions, StateChange, StoredState
 from dnslb.model.instant import Now
-from dnslb.model.operator import ClearOverrides, ClearPauses, OperatorState, Settle
+from dnslb.model.operator import (
+    Approve,
+    ClearOverrides,
+    ClearPauses,
+    OperatorState,
+    RequestDeletion,
+    Settle,
+)
 from dnslb.model.rrset import RRsetKey
 
 _RETRY_S = 1.0
@@ -54,19 +61,27 @@ class Store:
         self._tickets = 0
         self._record: _Proposed | None = None
         self._commands: dict[int, tuple[int, Accepted]] = {}
-        self._upkeep: int | None = None
+        self._upkeep: tuple[int, Settle] | None = None
         self._failures = 0
         self._not_before_mono = float("-inf")
-        self._settle_ids: set[str] = set()
-        self._settle_names: set[str] = set()
+        self._spent_ids: set[str] = set()
+        self._spent_names: set[str] = set()
+        self._operator = self._state.operator
 
     @property
     def operator(self) -> OperatorState:
-        return self._state.operator
+        """What people said and that is still in force: what a write consumed is not, from that
+        moment on, durable or not."""
+        return self._operator
+
+    def _set_state(self, state: StoredState) -> None:
+        self._state = state
+        spent = Settle(tuple(self._spent_ids), tuple(self._spent_names))
+        self._operator = spent.apply(state.operator) if spent != Settle() else state.operator
 
     def load(self, state: StoredState, guard_age_s: float, now: Now, force: bool) -> None:
         """What the store holds. The lease holder's own memory is newer than the checkpoint."""
-        self._state = state
+        self._set_state(state)
         self._composed_mono = now.mono - guard_age_s
         if force or not self.loaded:
             self._flaps = state.checkpoint.guard.flaps
@@ -100,6 +115,11 @@ class Store:
 
     def propose_command(self, ticket: int, accepted: Accepted) -> Commit:
         commit = self._commit(accepted.changes)
+        for change in accepted.changes:
+            if isinstance(change, Approve):
+                self._spent_ids.difference_update(a.held_id for a in change.approvals)
+            elif isinstance(change, RequestDeletion):
+                self._spent_names.discard(change.name)
         self._commands[commit.ticket] = (ticket, accepted)
         return commit
 
@@ -128,15 +148,17 @@ class Store:
 
     def committed(self, ticket: int, state: StoredState) -> Ended | None:
         """Returns the command that waits for this commit, if any."""
-        self._state = state
+        if self._upkeep is not None and self._upkeep[0] == ticket:
+            self._spent_ids.difference_update(self._upkeep[1].held_ids)
+            self._spent_names.difference_update(self._upkeep[1].names)
+            self._upkeep = None
+        self._set_state(state)
         self._failures, self.error = 0, None
         self._not_before_mono = float("-inf")
         if self._record is not None and self._record.ticket == ticket:
             self.memory.committed = self._record.version
             self._composed_mono = self._record.composed_mono
             self._record = None
-        if self._upkeep == ticket:
-            self._upkeep = None
         waiting = self._commands.pop(ticket, None)
         return None if waiting is None else Ended(*waiting, None)
 
@@ -144,7 +166,7 @@ class Store:
         if self._record is not None and self._record.ticket == ticket:
             self.memory.retry(self._record.record)
             self._record = None
-        if self._upkeep == ticket:
+        if self._upkeep is not None and self._upkeep[0] == ticket:
             self._upkeep = None
         self._failures += 1
         self.error = sentence
@@ -154,34 +176,45 @@ class Store:
         return None if waiting is None else Ended(*waiting, sentence)
 
     def settle(self, held_ids: Iterable[str] = (), names: Iterable[str] = ()) -> None:
-        """Approvals that a write consumed and deletions that are done leave the state."""
-        self._settle_ids.update(held_ids)
-        self._settle_names.update(names)
+        """Approvals that a write consumed and deletions that are done leave the state: at once
+        in here, durably with the next `upkeep` that succeeds."""
+        ids, done = set(held_ids), set(names)
+        if ids or done:
+            self._spent_ids |= ids
+            self._spent_names |= done
+            self._set_state(self._state)
 
     def upkeep(self, ledger: Ledger, zones: Zones, now: Now) -> list[Intent]:
         """What time or a write has ended leaves the operator state: judged here, committed."""
         if self._upkeep is not None or now.mono < self._not_before_mono:
             return []
-        operator = self.operator
+        operator = self._state.operator
         changes: list[StateChange] = []
         if keys := tuple(k for k, o in operator.overrides.items() if _is_over(o.expires_wall, now)):
             changes.append(ClearOverrides(keys))
         if scopes := tuple(s for s, p in operator.pauses.items() if _is_over(p.expires_wall, now)):
             changes.append(ClearPauses(scopes))
-        ids = self._settle_ids & (operator.approvals.keys() | operator.dropped.keys())
+        self._spent_ids &= operator.approvals.keys() | operator.dropped.keys()
+        self._spent_names &= operator.deletions.keys()
+        ids = set(self._spent_ids)
         ids |= {i for i, a in operator.approvals.items() if _is_stale(a.created_wall, now)}
         if zones.by_name and all(zones.is_readable(z) for z in zones.by_name.values()):
-            ids |= operator.dropped.keys() - ledger.held.keys()
-        names = self._settle_names & operator.deletions.keys()
-        self._settle_ids.clear()
-        self._settle_names.clear()
-        if ids or names:
-            changes.append(Settle(tuple(sorted(ids)), tuple(sorted(names))))
+            ids |= operator.dropped.keys() - ledger.held.keys() - self._held_ids(zones)
+        settled = Settle(tuple(sorted(ids)), tuple(sorted(self._spent_names)))
+        if settled.held_ids or settled.names:
+            changes.append(settled)
         if not changes:
             return []
         commit = self._commit(tuple(changes))
-        self._upkeep = commit.ticket
+        self._upkeep = (commit.ticket, settled)
         return [commit]
+
+    def _held_ids(self, zones: Zones) -> set[str]:
+        """Ids of what the guard holds, shown just now or not (a pause, a stall, no verdict)."""
+        return {
+            held_id("withdrawal", zones.of_owner.get(key.name, ""), key, e.addresses, e.number)
+            for key, e in self.memory.guard.episodes.items()
+        }
 
     def next_due(self, now: Now) -> float | None:
         """When an override, pause or approval ends, or a failed commit is tried again. For the
