@@ -107,7 +107,9 @@ def why(d: Difference) -> str:
         return "somebody else changed it, and drift is restored"
     known = set(d.balancer.lb.addresses) | set(d.balancer.lb.policy.fallback)
     if gone := sorted(d.withdrawn - known):
-        return f"{reason.listed(gone)} left the configuration; {d.balancer.desired.sentence}"
+        verb = "is" if len(gone) == 1 else "are"
+        text = f"{reason.listed(gone)} {verb} not in the configuration"
+        return f"{text}; {d.balancer.desired.sentence}"
     return d.balancer.desired.sentence
 
 

@@ -54,7 +54,7 @@ def _dropped_by(operator: OperatorState, id_: str) -> str | None:
 
 def unasked(zone: str, d: Difference, kind: HeldKind, operator: OperatorState) -> HeldChange:
     """A whole RRset that is not changed before a person says so."""
-    shown = (*d.before, "->", *d.wanted, str(d.ttl))
+    shown = [*(f"- {v}" for v in d.before), *(f"+ {v}" for v in d.wanted), f"ttl {d.ttl}"]
     id_ = held_id(kind, zone, d.key, shown, 0)
     if kind == "first-contact":
         sentence = (

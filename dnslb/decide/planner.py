@@ -125,6 +125,7 @@ class Planner:
         if d.relation == "foreign" and not settings.adopt_existing:
             return self._ask(zone, d, "first-contact", ground, out)
         if d.relation != "drifted":
+            self._note_adoption(zone, d, ground, out)
             return True
         self.rivals.note(d.key, d.before, now.mono)
         if settings.drift == "report":
@@ -150,6 +151,14 @@ class Planner:
             return True
         out.held.append(question)
         return False
+
+    def _note_adoption(self, zone: Zone, d: Difference, ground: Ground, out: ZonePlan) -> None:
+        """An approved first contact is ours as soon as that is durable, before it is written:
+        what the approval allows, it still allows then, and the write consumes it."""
+        if ground.operator.approvals:
+            question = held.unasked(zone.name, d, "first-contact", ground.operator)
+            if held.is_approved(ground.operator, question.id, ground.now):
+                out.approvals[question.id] = (d.key, d.withdrawn)
 
     def _guard(
         self,

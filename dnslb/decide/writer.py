@@ -163,15 +163,14 @@ class Writer:
         memory = self._store.memory
         for change in changes:
             known = memory.owned.get(change.key)
-            before = change.before.values if change.before else ()
+            values = change.before.values if change.before else ()
             ttl = change.before.ttl if change.before else change.after.ttl if change.after else 0
+            if known is not None:
+                # Somebody else's edit does not become ours by our wish to undo it.
+                values = known.values if change.cause == "drift" else values
+                ttl = known.ttl
             intended = change.after.values if change.after else ()
-            owned = Owned(
-                zone.name,
-                known.ttl if known else ttl,
-                before if change.cause == "drift" or known is None else known.values,
-                intended,
-            )
+            owned = Owned(zone.name, ttl, values, intended)
             memory.remember(change.key, owned)
         zone.needs_version = memory.version
 

@@ -95,6 +95,7 @@ class World:
         self.resigned: list[str] = []
         self.commits: list[Commit] = []
         self.refused = 0
+        self._answers_lost: deque[bool] = deque()
         self._reads_refused: str | None = None
         self._writes_refused: Failure | None = None
         self._tickets = 0
@@ -176,6 +177,11 @@ class World:
     def _write(self, plan: Plan) -> WriteEnded:
         if self.fail_write:
             return WriteEnded(WriteOutcome(plan, self.fail_write.popleft()))
+        if self._answers_lost:
+            landed = self._answers_lost.popleft()
+            if landed:
+                self._write(plan)
+            return WriteEnded(WriteOutcome(plan, Failure("unknown", "sent, and no answer came")))
         if self._writes_refused is not None:
             self.refused += 1
             return WriteEnded(WriteOutcome(plan, self._writes_refused))
@@ -199,6 +205,10 @@ class World:
     def refuse_writes(self, failure: Failure | None) -> None:
         """Every write fails like this (counted in ``refused``), until None is given."""
         self._writes_refused = failure
+
+    def lose_answers(self, landed: bool, count: int = 1) -> None:
+        """The next writes are sent and never answered; whether they were done, ``landed`` says."""
+        self._answers_lost.extend([landed] * count)
 
     def finish_writes(self) -> None:
         plans, self.waiting = self.waiting, []
