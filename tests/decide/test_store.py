@@ -55,7 +55,7 @@ def test_a_new_lease_does_not_reset_flaps() -> None:
 
 
 def test_a_disk_that_stays_full_ends_nothing() -> None:
-    """No write to DNS meanwhile, no crash after a thousand failures, and dnslb goes on by itself."""
+    """No write to DNS meanwhile, no crash after a thousand failures; then it goes on by itself."""
     world = World(settings(balancer(WWW, A, B))).start()
     world.vote_all("up")
     world.wait(5)
