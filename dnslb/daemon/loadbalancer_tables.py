@@ -53,29 +53,69 @@ class Option(NamedTuple):
 
     kind: Kind[Any]
     field: str
+    meaning: str
     is_monitor: bool = False
     is_http: bool = False
 
 
 OPTIONS: dict[str, Option] = {
-    "ttl": Option(integer(1, 86400), "ttl"),
-    "interval": Option(duration(0.1, 3600), "interval_s", is_monitor=True),
-    "timeout": Option(duration(0.01, 60), "timeout_s", is_monitor=True),
+    "ttl": Option(integer(1, 86400), "ttl", "TTL of the published records, in seconds"),
+    "interval": Option(
+        duration(0.1, 3600), "interval_s", "time between two checks", is_monitor=True
+    ),
+    "timeout": Option(
+        duration(0.01, 60), "timeout_s", "how long a check may take", is_monitor=True
+    ),
     "host-header": Option(
         word(r"[\x21-\x7e]{1,255}", "a host name, with :port where one is wanted", "HOST"),
         "host_header",
+        "sent as Host and as TLS server name",
         is_monitor=True,
         is_http=True,
     ),
-    "expect": Option(listed(integer(100, 599)), "expect", is_monitor=True, is_http=True),
-    "rise": Option(integer(1, 100), "rise", is_monitor=True),
-    "fall": Option(integer(1, 100), "fall", is_monitor=True),
-    "up-after": Option(duration(0, 3600), "up_after_s"),
-    "down-after": Option(duration(0, 3600), "down_after_s"),
-    "when-all-down": Option(choice(*ALL_DOWN_POLICIES), "when_all_down"),
-    "fallback": Option(listed(IP_ADDRESS), "fallback"),
-    "min-published": Option(integer(0, 1000), "min_published"),
-    "max-withdraw": Option(SHARE, "max_withdraw"),
+    "expect": Option(
+        listed(integer(100, 599)),
+        "expect",
+        "status codes from the first to the second are healthy",
+        is_monitor=True,
+        is_http=True,
+    ),
+    "rise": Option(
+        integer(1, 100),
+        "rise",
+        'good checks in a row before an agent votes "up" again',
+        is_monitor=True,
+    ),
+    "fall": Option(
+        integer(1, 100),
+        "fall",
+        'failed checks in a row before it votes "down"; the second follows the first at once',
+        is_monitor=True,
+    ),
+    "up-after": Option(
+        duration(0, 3600),
+        "up_after_s",
+        'how long the quorum must have said "up" before publication; doubles with each flap',
+    ),
+    "down-after": Option(
+        duration(0, 3600),
+        "down_after_s",
+        'how long the quorum must have said "down" before withdrawal',
+    ),
+    "when-all-down": Option(
+        choice(*ALL_DOWN_POLICIES),
+        "when_all_down",
+        "keep what is published, publish all, publish the fallback, or none",
+    ),
+    "fallback": Option(
+        listed(IP_ADDRESS), "fallback", "addresses for the all-down policy of that name"
+    ),
+    "min-published": Option(
+        integer(0, 1000), "min_published", "verdicts never make the set smaller than this"
+    ),
+    "max-withdraw": Option(
+        SHARE, "max_withdraw", "share of this load balancer that may be withdrawn per window"
+    ),
 }
 KEYS = ("endpoints", *OPTIONS)
 ENDPOINT_KEYS = ("monitor", "address", "priority")

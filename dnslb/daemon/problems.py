@@ -97,11 +97,15 @@ def found(value: object) -> str:
             return f"found {value!r}"
         case dict():
             return "found a table"
-        case list() if len(value) <= 4 and all(type(item) is int for item in value):
-            return f"found {value!r}" if len(repr(value)) <= FOUND_LENGTH_MAX else "found a list"
+        case list() if value and len(value) <= 4 and all(_is_short(item) for item in value):
+            return f"found {value!r}"
         case list():
             return "found a list"
     return "found a date or time"
+
+
+def _is_short(value: object) -> bool:
+    return type(value) is int and value.bit_length() <= 32
 
 
 def key_text(path: Iterable[str | int]) -> str:

@@ -47,7 +47,7 @@ class Reader:
         if isinstance(raw, list):
             return raw
         if isinstance(raw, str) and self._kind.split is not None:
-            return list(self._kind.split(raw))
+            return [*self._kind.split(raw)] or [""]
         self._fail((), f"expected a list, {found(raw)}")
         return []
 

@@ -5,15 +5,18 @@ Pure: from the table to text, so that neither can say what the program does not 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
 from dnslb.daemon import flags
 from dnslb.daemon.duration import format_duration
 from dnslb.daemon.flag import Flag
-from dnslb.daemon.kinds import SWITCH
-from dnslb.daemon.loadbalancer_tables import OPTIONS
+from dnslb.daemon.kinds import SHARE, SWITCH
+from dnslb.daemon.loadbalancer_tables import OPTIONS, Option
+from dnslb.model.loadbalancer import Monitor, Policy
 
+_MONITOR, _POLICY = Monitor("tcp", "192.0.2.1", 1), Policy()
 TITLES = {
     None: "All installations",
     ("election", "raft"): "With -election raft",
@@ -81,13 +84,26 @@ def flag_tables() -> str:
 
 
 def loadbalancer_table() -> str:
-    """The keys of a load balancer as Markdown."""
-    lines = ["| key | value |", "|---|---|"]
-    lines.append("| `endpoints` | a list of endpoints; must be given |")
+    """The keys of a load balancer as Markdown; the defaults are those of the model itself."""
+    lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    lines.append("| `endpoints` | a list of endpoints | must be given | see above |")
     for key, option in OPTIONS.items():
         several = "a list of: " if option.kind.split else ""
-        lines.append(f"| `{key}` | {several}{_cell(option.kind.expected)} |")
+        value = f"{several}{_cell(option.kind.expected)}"
+        lines.append(f"| `{key}` | {value} | {option_default(option)} | {option.meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def option_default(option: Option) -> str:
+    """The default of a load balancer's key, as it would be written in a file."""
+    default = getattr(_MONITOR if option.is_monitor else _POLICY, option.field)
+    if default is None:
+        return "none"
+    if option.kind is SHARE:
+        return f'`"{default:.0%}"`'
+    if isinstance(default, float):
+        return f"`{default:g}`"
+    return f"`{json.dumps(default)}`"
 
 
 def _cell(text: str) -> str:
