@@ -25,6 +25,7 @@ class CommitQueue:
         self._waiting: deque[Commit] = deque()
         self._wanted = trio.Event()
         self._idle = trio.Event()
+        self._under_way = False
 
     def propose_nowait(self, commit: Commit) -> None:
         self._waiting.append(commit)
@@ -34,20 +35,28 @@ class CommitQueue:
         """Works until cancelled."""
         while True:
             while not self._waiting:
-                self._idle.set()
                 self._wanted = trio.Event()
                 await self._wanted.wait()
-            self._idle = trio.Event()
             commit = self._waiting.popleft()
+            self._under_way = True
             try:
                 state = await self._store.propose(commit.changes)
             except StoreError as error:
                 self._tell(CommitFailed(commit.ticket, str(error)))
             else:
                 self._tell(Committed(commit.ticket, state))
+            self._under_way = False
+            if not self._waiting:
+                idle, self._idle = self._idle, trio.Event()
+                idle.set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a commit waits or is under way."""
+        return bool(self._waiting) or self._under_way
 
     async def wait_idle(self) -> None:
         """Returns when nothing waits and nothing is under way."""
         await trio.lowlevel.checkpoint()
-        while self._waiting or not self._idle.is_set():
+        while self.is_busy:
             await self._idle.wait()

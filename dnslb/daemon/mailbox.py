@@ -35,6 +35,7 @@ class Mailbox:
         self._numbers = count()
         self._reporters = 0
         self._filled = trio.Event()
+        self._emptied = trio.Event()
         self.coalesced = 0
         self.refused = 0
 
@@ -77,6 +78,8 @@ class Mailbox:
             event = self._waiting.pop(key)
             if isinstance(key, str):
                 self._reporters -= 1
+            if not self._waiting:
+                self._emptied.set()
             return event
         return None
 
@@ -86,3 +89,10 @@ class Mailbox:
         while not self._waiting:
             self._filled = trio.Event()
             await self._filled.wait()
+
+    async def wait_empty(self) -> None:
+        """Returns when nothing waits, and the last fact has been dealt with."""
+        await trio.lowlevel.checkpoint()
+        while self._waiting:
+            self._emptied = trio.Event()
+            await self._emptied.wait()

@@ -10,7 +10,7 @@ process: a controller that may be wrong must not go on (`safety.md` 4.8).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import trio
@@ -35,7 +35,6 @@ from dnslb.decide.intents import (
 from dnslb.model.instant import Now
 from dnslb.model.status import Status
 from dnslb.net.clock import Clock
-from dnslb.net.watchable import Watchable
 from dnslb.ports.elector import Elector
 
 
@@ -48,8 +47,8 @@ class Decider(Protocol):
 
 
 class Reconciler:
-    """``hands`` None: no provider, so the controller never asks for zones. ``answer`` gets the
-    end of each operator's command."""
+    """``hands`` None: no provider, so the controller never asks for zones. ``publish`` gets each
+    picture, ``answer`` the end of each operator's command."""
 
     def __init__(
         self,
@@ -60,8 +59,8 @@ class Reconciler:
         hands: Hands | None,
         commits: CommitQueue,
         elector: Elector,
-        status: Watchable[Status],
         log: EventLog,
+        publish: Callable[[Status], None],
         answer: Callable[[Answer], None],
     ) -> None:
         self._controller = controller
@@ -70,8 +69,8 @@ class Reconciler:
         self._hands = hands
         self._commits = commits
         self._elector = elector
-        self._status = status
         self._log = log
+        self._publish = publish
         self._answer = answer
         self._finder = ZoneFinder(hands) if hands is not None else None
         self._workers: dict[str, ZoneWorker] = {}
@@ -99,13 +98,17 @@ class Reconciler:
                 self._step(event)
 
     def _step(self, event: Event) -> None:
-        for intent in self._controller.step(event, self._clock.now()):
+        self.carry_out(self._controller.step(event, self._clock.now()))
+
+    def carry_out(self, intents: Iterable[Intent]) -> None:
+        """In their order; zones can be named only while `run` runs."""
+        for intent in intents:
             self._carry_out(intent)
 
     def _carry_out(self, intent: Intent) -> None:
         match intent:
             case PublishStatus(status):
-                self._status.set(status)
+                self._publish(status)
             case Log(entry):
                 self._log.append(entry)
             case Apply(plan):

@@ -1,0 +1,244 @@
+"""One running dnslb: its parts, wired, in one nursery, from the first socket to the last byte.
+
+Not the process (`main.py` has signals and exit codes) and not the deciding (`dnslb.decide`).
+
+Order of start: state directory, sockets, state, provider, lease, sources; ready. Order of stop
+(`safety.md` 5.7): take no plan, finish or cut off the write under way, release the lease, mark
+the clean stop, close.
+
+Law: nothing is written to DNS by any other way than reconciler, zone worker, lease gate.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import trio
+
+from dnslb.daemon import registry
+from dnslb.daemon.commits import CommitQueue
+from dnslb.daemon.config import Config
+from dnslb.daemon.doors import Doors
+from dnslb.daemon.event_log import EventLog
+from dnslb.daemon.mailbox import Mailbox
+from dnslb.daemon.notices import Notices
+from dnslb.daemon.observations import Observations
+from dnslb.daemon.operations import DaemonOperations
+from dnslb.daemon.reconcile import Reconciler
+from dnslb.daemon.source_desk import SourceDesk
+from dnslb.daemon.write_gate import WriteGate
+from dnslb.daemon.zone_worker import Hands
+from dnslb.decide.controller import Controller
+from dnslb.decide.events import Event, LeaseChanged, LoopStalled, SettingsChanged, StateLoaded, Woke
+from dnslb.decide.settings import Settings
+from dnslb.metrics.counters import Counters
+from dnslb.model.capabilities import Capabilities
+from dnslb.model.checkpoint import StoredState
+from dnslb.model.lease import Lease
+from dnslb.model.operator import Pause
+from dnslb.model.status import LogEntry, Status
+from dnslb.net.clock import Clock, StallWatch
+from dnslb.net.watchable import Watchable
+from dnslb.ports.source import Source
+
+log = logging.getLogger(__name__)
+
+WRITE_S_MAX_AT_STOP = 2.5
+CUT_OFF_S_MAX = 0.3
+STORE_S_MAX_AT_STOP = 0.7
+STOP_S_MAX = 4.5
+"""From the request to the end; what is not done by then is cut off."""
+
+
+class Instance:
+    """``more_sources``: beside those of the configuration, as the demo has them."""
+
+    def __init__(
+        self, config: Config, *, clock: Clock | None = None, more_sources: Sequence[Source] = ()
+    ) -> None:
+        self.config = config
+        self.clock = clock or Clock()
+        self.counters = Counters()
+        self.notices = Notices()
+        self.log = EventLog()
+        self._mailbox = Mailbox()
+        self._observations = Observations(self.counters)
+        self._more_sources = more_sources
+        self.ready = trio.Event()
+        self._stop_asked = trio.Event()
+        self._phase: str | None = "starting"
+        self._loaded = trio.Event()
+        closed = "dry run: nothing is written" if config.dry_run else None
+        self._gate = WriteGate(self.clock, self._pauses, closed=closed)
+
+    # ------------------------------------------------------------------------------- its life
+
+    async def run(self) -> None:
+        """Runs until `stop` was called and everything has ended. Raises `DnslbError` (in a
+        group, once tasks run) when it cannot start or must not go on."""
+        config = self.config
+        self._election = registry.make_election(config, self.clock, lambda: self._gate.lease)
+        doors = Doors(config, self.counters)
+        try:
+            provider = registry.make_provider(config, self.clock)
+            self._capabilities = provider.capabilities if provider else Capabilities()
+            self._settings = config.to_settings(self._capabilities)
+            hands = Hands(provider, self._gate, self.clock, self._tell) if provider else None
+            self.doors = doors
+            self._wire(hands)
+            await doors.open()
+            await self.sources.open()
+            async with trio.open_nursery() as nursery:
+                fenced = self._capabilities.fenced
+                await nursery.start(self._serve_doors, fenced)
+                await self._work()
+                doors.shut()
+                nursery.cancel_scope.deadline = self.clock.now().mono + CUT_OFF_S_MAX
+        finally:
+            await doors.aclose()
+            await self.sources.aclose()
+            self._election.close()
+
+    def _wire(self, hands: Hands | None) -> None:
+        controller = Controller()
+        first = controller.step(SettingsChanged(self._settings), self.clock.now())
+        assert controller.status is not None
+        self.status: Watchable[Status] = Watchable(controller.status)
+        self.operations = DaemonOperations(self.status, self.log, self.clock, self._tell)
+        self._commits = CommitQueue(self._election.store, self._tell)
+        self._reconciler = Reconciler(
+            controller,
+            self._mailbox,
+            clock=self.clock,
+            hands=hands,
+            commits=self._commits,
+            elector=self._election.elector,
+            log=self.log,
+            publish=self._publish_status,
+            answer=self.operations.answer,
+        )
+        self._reconciler.carry_out(first)
+        self.sources = SourceDesk(
+            self.config, self.clock, self._settings, self._mailbox.deliver, self._more_sources
+        )
+
+    async def _serve_doors(
+        self, fenced: bool, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        await self.doors.serve(
+            self.operations,
+            self._election.cluster,
+            self.clock,
+            lambda: self._phase,
+            fenced=fenced,
+            task_status=task_status,
+        )
+
+    async def _work(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._reconciler.run)
+            nursery.start_soon(self._election.store.run, self._publish_state)
+            await self._loaded.wait()
+            if not self.config.dry_run:
+                nursery.start_soon(self._election.elector.run, self._publish_lease)
+            await nursery.start(self.sources.run)
+            nursery.start_soon(StallWatch(self._stalled).run)
+            self._phase = None
+            self.ready.set()
+            await self._stop_asked.wait()
+            await self._wind_down()
+            nursery.cancel_scope.cancel()
+
+    def stop(self) -> None:
+        """Asks the instance to end; `run` returns when it has. Asking again changes nothing."""
+        self._phase = "stopping"
+        self._stop_asked.set()
+
+    async def _wind_down(self) -> None:
+        with trio.move_on_after(STOP_S_MAX):
+            self._phase = "stopping"
+            self._gate.closed = "not sent: this instance is stopping"
+            self.operations.stopping = True
+            self.doors.shut_control()
+            self.sources.stop()
+            with trio.move_on_after(WRITE_S_MAX_AT_STOP):
+                await self._gate.wait_rest()
+            finished = self._gate.under_way == 0
+            if not finished:
+                log.warning("the write under way is cut off; it will be read again at the start")
+                self._gate.cancel_all()
+                with trio.move_on_after(CUT_OFF_S_MAX):
+                    await self._gate.wait_rest()
+            with trio.move_on_after(STORE_S_MAX_AT_STOP):
+                await self._wait_quiet()
+            if self.config.dry_run:
+                return
+            await self._election.elector.resign("stopping")
+            if finished:
+                await self._election.record_clean_stop()
+
+    async def _wait_quiet(self) -> None:
+        """Until what the last write changed has been stored."""
+        while len(self._mailbox) or self._commits.is_busy:
+            await self._mailbox.wait_empty()
+            await self._commits.wait_idle()
+
+    # ------------------------------------------------------------------------ edges of its parts
+
+    def _tell(self, event: Event) -> None:
+        self._observations.take_event(event)
+        self._mailbox.put_nowait(event)
+
+    def _publish_state(self, state: StoredState, guard_age_s: float) -> None:
+        self._tell(StateLoaded(state, guard_age_s))
+        self._loaded.set()
+
+    def _publish_lease(self, lease: Lease | None) -> None:
+        # The gate first: it must know in the same turn of the loop.
+        self._gate.set_lease(lease)
+        self._tell(LeaseChanged(lease))
+
+    def _publish_status(self, status: Status) -> None:
+        self._observations.take_status(status)
+        self.status.set(self.notices.added_to(status))
+
+    def _stalled(self, late_s: float) -> None:
+        self.sources.void_in_flight()
+        self._tell(LoopStalled(late_s))
+
+    def _pauses(self) -> Mapping[str, Pause]:
+        return self.status.value.operator.pauses
+
+    # ------------------------------------------------------------------------------- a reload
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    def reconfigure(self, config: Config) -> None:
+        """Puts into force what a running instance can change; the rest stays as it was."""
+        old = self._settings
+        settings = replace(
+            config.to_settings(self._capabilities),
+            provider=old.provider,
+            local_agent=old.local_agent,
+            dry_run=old.dry_run,
+        )
+        self._settings = settings
+        self.sources.reconfigure(settings)
+        self._tell(SettingsChanged(settings))
+
+    def redraw(self) -> None:
+        """Has the picture drawn anew, with the notices as they are."""
+        self._tell(Woke())
+
+    def note(self, kind: str, message: str, **fields: object) -> None:
+        """An entry of the event log about the process itself."""
+        self.log.append(LogEntry(self.clock.now().wall, kind, message, fields))
+
+    @property
+    def settings(self) -> Settings:
+        """What is in force."""
+        return self._settings
