@@ -9,11 +9,13 @@ are; nobody ever holds a whole big answer in memory.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from dnslb.api import codec, messages
+from dnslb.api import messages
+from dnslb.api.codec import to_time
 from dnslb.control.views import endpoint_message, override_message
 from dnslb.control.votes import Votes
 from dnslb.model.instant import Now
@@ -22,14 +24,15 @@ from dnslb.model.status import EndpointView, LoadBalancerView, Status
 VOTES_PER_PIECE = 600
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
+_patient = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":"))
 
 
 def to_json(value: object) -> bytes:
     """``value`` as compact JSON; what JSON has no word for becomes its text."""
     try:
         return _encoder.encode(value)
-    except UnicodeEncodeError:  # a lone surrogate, which only json.dumps stands
-        return codec.encode(value)
+    except UnicodeEncodeError:  # a lone surrogate, which only the slow encoder stands
+        return _patient.encode(value).encode("utf-8", "replace")
 
 
 def _per_piece(status: Status) -> int:
@@ -83,7 +86,7 @@ def watch_row(view: EndpointView, votes: Votes) -> messages.WatchRow:
         view.verdict.state,
         view.counts_as,
         view.published,
-        codec.to_time(view.since_wall),
+        to_time(view.since_wall),
         votes.letters(view),
         override_message(view),
         view.endpoint.priority,

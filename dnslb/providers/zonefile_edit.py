@@ -163,15 +163,17 @@ def _settled_with_anchors(
 
 
 class _Edit:
-    """Where each of our lines goes: ``instead`` of an entry, ``before`` one, or at the end."""
+    """Where each of our lines goes: ``before`` an entry, ``instead`` of it (None: it goes),
+    ``after`` it, or at the end of the file."""
 
     def __init__(self, zone: ZoneText, located: Located, place: str, *, append: bool) -> None:
         self.zone = zone
         self.located = located
         self.place = place
         self.append = append
-        self.instead: dict[int, list[Entry]] = {}
         self.before: dict[int, Entry] = {}
+        self.instead: dict[int, Entry | None] = {}
+        self.after: dict[int, list[Entry]] = {}
         self.tail: list[Entry] = []
         found = (i for i, entry in enumerate(zone.entries) if entry.text[:4].upper() == "$TTL")
         self._ttl_from = next(found, len(zone.entries))
@@ -204,21 +206,21 @@ class _Edit:
         last = None if self.append else max(here or siblings, default=None)
         added = [self._line(last, key, ttl, value) for value in todo]
         if added and last is not None:
-            self.instead.setdefault(last, [entries[last]]).extend(added)
+            self.after.setdefault(last, []).extend(added)
         else:
             self.tail += added
 
     def _fill(self, free: Sequence[int], key: RRsetKey, ttl: int, todo: list[str]) -> None:
         """Lines that are free get a value that was theirs, else another, else they go."""
         for i in free:
-            self.instead[i] = []
+            self.instead[i] = None
             value = to_address(self.zone.entries[i].value)
             if value in todo:
                 todo.remove(value)
-                self.instead[i] = [self._line(i, key, ttl, value)]
+                self.instead[i] = self._line(i, key, ttl, value)
         for i in sorted(free):
-            if todo and not self.instead[i] and not self.append:
-                self.instead[i] = [self._line(i, key, ttl, todo.pop(0))]
+            if todo and self.instead[i] is None and not self.append:
+                self.instead[i] = self._line(i, key, ttl, todo.pop(0))
 
     def _line(self, at: int | None, key: RRsetKey, ttl: int, value: str, note: str = "") -> Entry:
         """A line that depends on no other, written like the one it stands for or beside."""
@@ -246,7 +248,7 @@ class _Edit:
         entries = self.zone.entries
         settled: list[Entry] = []
         done = 0
-        for position in sorted({*self.instead, *self.before}):
+        for position in sorted({*self.before, *self.instead, *self.after}):
             if position >= done:
                 settled += entries[done:position]
                 done = self._settle(position, settled)
@@ -260,8 +262,7 @@ class _Edit:
         entries = self.zone.entries
         owner, ttl = self._stated_before(position)
         for i in range(position, len(entries)):
-            row = self.instead.get(i, [entries[i]])
-            for one in [self.before[i], *row] if i in self.before else row:
+            for one in self._row(i):
                 entry = self._rooted(i, one, owner, ttl)
                 self._append(settled, entry)
                 if entry.kind == "generate":
@@ -269,11 +270,19 @@ class _Edit:
                 if entry.kind == "record":
                     owner = entry.owner
                     ttl = ttl if entry.stated_ttl is None else entry.stated_ttl
-            is_same = i not in self.instead and entries[i].kind == "record"
+            touched = i in self.instead or i in self.after
+            is_same = not touched and entries[i].kind == "record"
             knows_ttl = i > self._ttl_from or entries[i].stated_ttl is not None
             if is_same and not entries[i].inherits_owner and knows_ttl:
                 return i + 1
         return len(entries)
+
+    def _row(self, position: int) -> list[Entry]:
+        """What stands at ``position`` now."""
+        row = [self.before[position]] if position in self.before else []
+        kept = self.instead.get(position, self.zone.entries[position])
+        row += [kept] if kept is not None else []
+        return row + self.after.get(position, [])
 
     def _stated_before(self, position: int) -> tuple[str, str]:
         """The owner and the TTL that an entry at ``position`` would have inherited."""
