@@ -353,7 +353,7 @@ class Controller:
         if balancer.due_mono is not None:
             self._due[name] = balancer.due_mono
         for endpoint, sentence in balancer.turned[:_TURNS_LOGGED_MAX]:
-            self._journal.log("verdict", f"{endpoint.label}: {sentence}", now, lb=name)
+            self._journal.log("verdict", f"{endpoint.spoken}: {sentence}", now, lb=name)
         if (more := len(balancer.turned) - _TURNS_LOGGED_MAX) > 0:
             self._journal.log(
                 "verdict", f"{reason.plural(more, 'more endpoint')} turned", now, lb=name

@@ -196,6 +196,13 @@ class Endpoint:
         """How people name it: the monitor's URL."""
         return self.monitor.url
 
+    @property
+    def spoken(self) -> str:
+        """The label, behind the published address where the label does not show it."""
+        if self.monitor.host == self.address:
+            return self.label
+        return f"{self.address} ({self.label})"
+
     def is_called(self, text: str) -> bool:
         """Whether an operator who writes ``text`` means this endpoint."""
         monitor = self.monitor
