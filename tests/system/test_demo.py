@@ -1,4 +1,4 @@
-"""The demo as a newcomer runs it: a process of its own, plain output, everything gone afterwards."""
+"""The demo as a newcomer runs it: its own process, plain output, everything gone afterwards."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_death_and_a_return_are_seen_in_the_zone(tmp_path: Path) -> None:
     done = run_demo("--plain", "--duration", "14", tmp=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    answers = re.findall(r"-> www\.demo\.test A  (.*?)(?:   \(|$)", done.stdout, flags=re.M)
+    answers = re.findall(r"-> www\.demo\.test A  (.*?)(?:   \(|$)", done.stdout, flags=re.MULTILINE)
     sets = [set(answer.split()) for answer in answers]
     everyone = {f"192.0.2.{i}" for i in range(1, 5)}
     whole = sets.index(everyone)
