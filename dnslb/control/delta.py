@@ -118,10 +118,10 @@ def delta_between(old: Sight, new: Sight, places: Places) -> dict[str, object] |
 def _add_rows(delta: dict[str, object], old: Sight, new: Sight, places: Places) -> bool:
     """Adds ``lbs``, ``rows`` and ``gone``; False when they would be too much."""
     monitors = _changed_votes(old.status, new.status)
-    if monitors is None or not places.knows(new.status):
+    if monitors is None or (monitors and not places.knows(new.status)):
         return False
-    changed = {place for index in monitors for place in places.of(index)}
     before, after = old.status.loadbalancers, new.status.loadbalancers
+    changed = {place for index in monitors for place in places.of(index) if place[0] in after}
     # Views are drawn when looked at: too many at once would hold the loop.
     if sum(v.total for n, v in after.items() if before.get(n) is not v) > 4 * ROWS_MAX:
         return False
@@ -146,7 +146,7 @@ def _add_rows(delta: dict[str, object], old: Sight, new: Sight, places: Places) 
         all_rows = [pieces.watch_row(endpoint, votes) for endpoint in view.endpoints]
         lbs[view.name] = {**pieces.watch_head(view), "rows": all_rows}
     for name, index in sorted(changed):
-        if "rows" not in lbs.get(name, {}):
+        if "rows" not in lbs.get(name, {}) and index < len(after[name].endpoints):
             row = pieces.watch_row(after[name].endpoints[index], votes)
             rows.setdefault(name, {})[str(index)] = row
     found = {"lbs": lbs, "rows": rows, "gone": [name for name in before if name not in after]}

@@ -140,6 +140,7 @@ class Handlers:
         if after > log.revision:
             after = 0  # the number is of an earlier run of this daemon
         while True:
+            last_round = closing.is_set() or not follow
             entries, revision = log.value, log.revision
             first = revision - len(entries) + 1
             start = max(after + 1 - first, 0)
@@ -148,7 +149,7 @@ class Handlers:
                 lines = [to_json(views.event_message(seq, entry)) for seq, entry in numbered]
                 yield b"\n".join([*lines, b""])
             after = revision
-            if not follow or closing.is_set():
+            if last_round:
                 return
             with trio.move_on_after(FOLLOW_HEARTBEAT_S) as quiet:
                 await log.wait_changed(revision)

@@ -10,7 +10,7 @@ Law: the newest moment is all that is kept; no event is ever queued.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import trio
 
@@ -42,7 +42,7 @@ class Watchers:
         self._newest: Sight | None = None
         self.count = 0
 
-    async def stream(self, closing: trio.Event) -> AsyncIterator[bytes]:
+    async def stream(self, closing: trio.Event) -> AsyncGenerator[bytes, None]:
         """Events until ``closing``; the reader's leaving closes it from outside."""
         self.count += 1
         try:
@@ -51,7 +51,7 @@ class Watchers:
             for piece in snapshot_pieces(seq, sent):
                 yield piece
             await self._learn(sent)
-            said_at = taken_at = self._clock.now().mono
+            said_at, taken_at = sent.now.mono, self._clock.now().mono
             while not closing.is_set():
                 await self._wait_news(sent, said_at + HEARTBEAT_S)
                 newest = self._sight()

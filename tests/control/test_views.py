@@ -48,7 +48,7 @@ MEMBER_KEYS = {
 
 
 def endpoints_of(status: Status, **only: str) -> list[dict[str, object]]:
-    found = decode(b"".join(endpoint_pieces(status, NOW, **only)))  # type: ignore[arg-type]
+    found = decode(b"".join(endpoint_pieces(status, NOW, **only)))
     assert isinstance(found, list)
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,7 +20,7 @@ from dnslb.control.views import status_message
 from dnslb.control.votes import Votes
 from dnslb.control.watch import HEARTBEAT_S, LATE_S, PACE_S, Watchers
 from dnslb.model.report import DOWN, UNKNOWN, UP
-from dnslb.model.status import LoadBalancerView, Status
+from dnslb.model.status import EndpointView, LoadBalancerView, Status
 from dnslb.model.verdict import Verdict
 from dnslb.net.clock import FakeClock
 from tests.doubles.operations import ALONE, INFO, NOW, Shown, change, entry, ep, lb, picture
@@ -94,6 +94,10 @@ BASE = picture(
 WORDS = st.sampled_from((UNKNOWN, UP, DOWN))
 
 
+def given_(rows: tuple[EndpointView, ...]) -> Callable[[], tuple[EndpointView, ...]]:
+    return lambda: rows
+
+
 @st.composite
 def successors(draw: st.DrawFn) -> Status:
     """Any status of the same configuration: views are new objects only where they differ."""
@@ -113,11 +117,10 @@ def successors(draw: st.DrawFn) -> Status:
             rows[i] = rows[i]._replace(verdict=Verdict("unknown", ups, 3 - ups, 0))
         if draw(st.booleans()):
             rows = rows[:-1]
-        if rows != list(view.endpoints):
-            view = replace(view, draw=lambda made=tuple(rows): made)  # type: ignore[misc]
-        if draw(st.booleans()):
-            view = replace(view, sentence=draw(st.sampled_from(("one", "two"))))
-        lbs[name] = view
+        sentence = draw(st.sampled_from((view.sentence, "one", "two")))
+        made = tuple(rows) if rows != list(view.endpoints) else view.endpoints
+        same = made is view.endpoints and sentence == view.sentence
+        lbs[name] = view if same else replace(view, sentence=sentence, draw=given_(made))
     return replace(status, loadbalancers=lbs)
 
 
@@ -188,14 +191,14 @@ def test_what_would_be_too_much_for_a_delta_is_a_snapshot(
 class Reader:
     """Reads whole events off a stream."""
 
-    def __init__(self, stream: AsyncIterator[bytes]) -> None:
+    def __init__(self, stream: AsyncGenerator[bytes, None]) -> None:
         self.stream = stream
         self.picture = Picture()
 
     async def next(self) -> str:
         event = b""
         while not event.endswith(b"\n\n"):
-            event += await anext(self.stream)  # type: ignore[arg-type]
+            event += await anext(self.stream)
         self.picture.take(event)
         return self.picture.kinds[-1]
 
@@ -207,7 +210,7 @@ def watchers(shown: Shown) -> Watchers:
 async def test_first_a_snapshot_then_heartbeats(autojump_clock: trio.abc.Clock) -> None:
     shown = Shown(BASE, entries=(entry(), entry()))
     watching = watchers(shown)
-    async with aclosing(watching.stream(trio.Event())) as stream:  # type: ignore[type-var]
+    async with aclosing(watching.stream(trio.Event())) as stream:
         reader = Reader(stream)
         assert await reader.next() == "snapshot"
         assert watching.count == 1
@@ -225,7 +228,7 @@ async def test_a_change_comes_at_once_but_not_faster_than_the_pace(
     autojump_clock: trio.abc.Clock,
 ) -> None:
     shown = Shown(BASE)
-    async with aclosing(watchers(shown).stream(trio.Event())) as stream:  # type: ignore[type-var]
+    async with aclosing(watchers(shown).stream(trio.Event())) as stream:
         reader = Reader(stream)
         await reader.next()
         began_at = trio.current_time()
@@ -238,7 +241,7 @@ async def test_a_change_comes_at_once_but_not_faster_than_the_pace(
 
 async def test_what_happens_shows_with_the_next_heartbeat(autojump_clock: trio.abc.Clock) -> None:
     shown = Shown(BASE, entries=(entry(),))
-    async with aclosing(watchers(shown).stream(trio.Event())) as stream:  # type: ignore[type-var]
+    async with aclosing(watchers(shown).stream(trio.Event())) as stream:
         reader = Reader(stream)
         await reader.next()
         shown.say(entry("second"))
@@ -251,7 +254,7 @@ async def test_a_slow_reader_gets_the_newest_in_a_fresh_snapshot(
     autojump_clock: trio.abc.Clock,
 ) -> None:
     shown = Shown(BASE)
-    async with aclosing(watchers(shown).stream(trio.Event())) as stream:  # type: ignore[type-var]
+    async with aclosing(watchers(shown).stream(trio.Event())) as stream:
         reader = Reader(stream)
         await reader.next()
         for number in range(1, 50):
@@ -265,12 +268,27 @@ async def test_a_slow_reader_gets_the_newest_in_a_fresh_snapshot(
 async def test_a_stream_ends_when_the_server_closes(autojump_clock: trio.abc.Clock) -> None:
     closing = trio.Event()
     watching = watchers(Shown(BASE))
-    async with aclosing(watching.stream(closing)) as stream:  # type: ignore[type-var]
+    async with aclosing(watching.stream(closing)) as stream:
         reader = Reader(stream)
         await reader.next()
         closing.set()
-        began_at = trio.current_time()
+        with pytest.raises(StopAsyncIteration):
+            await reader.next()
+
+
+async def test_a_stream_that_waits_ends_within_a_heartbeat(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    closing = trio.Event()
+    watching = watchers(Shown(BASE))
+    async with aclosing(watching.stream(closing)) as stream:
+        reader = Reader(stream)
         await reader.next()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reader.next)
+            await trio.sleep(PACE_S * 2)
+            closing.set()
+            began_at = trio.current_time()
         with pytest.raises(StopAsyncIteration):
             await reader.next()
         assert trio.current_time() - began_at <= HEARTBEAT_S
@@ -281,7 +299,7 @@ async def test_a_reload_is_a_snapshot_and_deltas_go_on_after_it(
     autojump_clock: trio.abc.Clock,
 ) -> None:
     shown = Shown(BASE)
-    async with aclosing(watchers(shown).stream(trio.Event())) as stream:  # type: ignore[type-var]
+    async with aclosing(watchers(shown).stream(trio.Event())) as stream:
         reader = Reader(stream)
         await reader.next()
         other = picture(lb("new", ep("tcp://10.1.1.1:80"), ep("tcp://10.1.1.2:80")))

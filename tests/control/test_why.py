@@ -27,7 +27,9 @@ STATUS = picture(
         ),
     ),
     changes=(
-        change("new", state="applied", applied_wall=WALL - 59, plan_id="p2", created_wall=WALL - 60),
+        change(
+            "new", state="applied", applied_wall=WALL - 59, plan_id="p2", created_wall=WALL - 60
+        ),
         change(
             "old",
             before=(),

@@ -18,6 +18,7 @@ from dnslb.model.lease import FencingToken, Lease
 from dnslb.model.loadbalancer import Endpoint, LoadBalancer, Monitor, MonitorList
 from dnslb.model.operator import OperatorState
 from dnslb.model.report import DOWN, UNKNOWN, UP, Report
+from dnslb.model.rrset import RRsetKey
 from dnslb.model.status import (
     AgentView,
     Attention,
@@ -70,7 +71,7 @@ def ep(url: str, state: VerdictState = "up", *, agents: int = 3, **given: object
         reason=f"{agents} of {agents} agents say {state}",
         monitor_index=None,
     )
-    return view._replace(**given)
+    return view._replace(**given)  # type: ignore[arg-type]
 
 
 def lb(
@@ -162,8 +163,6 @@ def row(
 
 
 def change(id_: str = "c0ffee01", **given: object) -> ChangeView:
-    from dnslb.model.rrset import RRsetKey
-
     view = ChangeView(
         id=id_,
         zone="example.org",
