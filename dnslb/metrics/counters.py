@@ -56,3 +56,7 @@ class Counters:
             SECONDS_BOUNDS,
         )
     )
+
+    def count_stall(self, stalled_s: float) -> None:
+        """The event loop stood still for so long; the controller counts how often."""
+        self.stalled_s_max = max(self.stalled_s_max, stalled_s)
