@@ -36,7 +36,11 @@ VERBS: dict[str, Verb] = {
         "say everything that is wrong with a configuration",
         ("dnslb.daemon.verbs.check", "run"),
     ),
-    "plan": Verb("plan -cfg F", "show what would change in DNS now, and change nothing"),
+    "plan": Verb(
+        "plan -cfg F",
+        "show what would change in DNS now, and change nothing",
+        ("dnslb.daemon.verbs.plan", "run"),
+    ),
     "demo": Verb(
         "demo [--duration S] [--plain]",
         "see endpoints die and return, on this machine alone",

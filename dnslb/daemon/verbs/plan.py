@@ -1,0 +1,132 @@
+"""``dnslb plan -cfg F``: what would change in DNS now, with reasons; changes nothing.
+
+Runs a dry run of the daemon beside whatever else runs, on a copy of the stored state, until the
+endpoints have been checked and the zones read; then tells and ends. Nothing is written but below
+a temporary directory.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from dnslb.daemon.config import Config
+from dnslb.daemon.instance import Instance
+from dnslb.daemon.load import load_config
+from dnslb.daemon.process import leaves_of
+from dnslb.errors import DnslbError
+from dnslb.model.status import ChangeView, Status
+
+LOOK_S_MAX = 30.0
+_SLACK_S = 0.5
+_DRY = " (dry run: nothing is written)"
+
+
+def run(argv: Sequence[str]) -> int:
+    """0 when nothing would change, 2 when something would. Raises `DnslbError`."""
+    config = load_config(argv, os.environ)
+    for warning in config.warnings:
+        print(f"dnslb: warning: {warning}", file=sys.stderr)
+    if config.provider is None:
+        raise DnslbError("plan: no -provider is configured, so nothing can change in DNS")
+    if config.instance_id not in config.agents:
+        raise DnslbError(
+            f"plan: {config.instance_id} is not one of the agents, so it cannot check the "
+            "endpoints itself; ask the running daemon: dnslbctl changes"
+        )
+    if len(config.agents) > 1:
+        print(
+            f"dnslb: only {config.instance_id} checks here, so its view stands for all "
+            f"{len(config.agents)} agents",
+            file=sys.stderr,
+        )
+    logging.getLogger("dnslb").addHandler(logging.NullHandler())
+    logging.getLogger("dnslb").propagate = False
+    with tempfile.TemporaryDirectory(prefix="dnslb-plan-") as directory:
+        try:
+            status = trio.run(partial(_look, _alone(config, Path(directory))))
+        except BaseExceptionGroup as group:
+            leaves = list(leaves_of(group))
+            if all(isinstance(leaf, DnslbError) for leaf in leaves):
+                raise leaves[0] from group
+            raise
+    return _tell(status)
+
+
+def _alone(config: Config, directory: Path) -> Config:
+    """The same configuration, touching nothing that the daemon uses."""
+    state = directory / "state"
+    state.mkdir(mode=0o700)
+    stored = config.state_dir / "state.json"
+    if stored.exists():
+        shutil.copyfile(stored, state / stored.name)
+    return replace(
+        config,
+        agents=(config.instance_id,),
+        dry_run=True,
+        state_dir=state,
+        control_socket=directory / "plan.sock",
+        healthd=None,
+        port_given=False,
+    )
+
+
+async def _look(config: Config) -> Status:
+    instance = Instance(config)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(instance.run)
+        await instance.ready.wait()
+        with trio.move_on_after(LOOK_S_MAX):
+            await instance.status.wait_value(_is_seen)
+            longest = max((lb.policy.up_after_s for lb in config.loadbalancers), default=0.0)
+            await trio.sleep(longest + _SLACK_S)
+        status = instance.status.value
+        instance.stop()
+    if status.gate is not None:
+        raise DnslbError(f"plan: {status.gate}")
+    return status
+
+
+def _is_seen(status: Status) -> bool:
+    """Whether every endpoint has been checked and every name's zone was read, or failed."""
+    if status.gate is not None:
+        return False
+    troubled = {row.subject for row in status.attention}
+    troubled |= {name for name, zone in status.zones.items() if zone.error}
+    return all(
+        view.published is not None or view.name in troubled or view.zone in troubled
+        for view in status.loadbalancers.values()
+    )
+
+
+def _tell(status: Status) -> int:
+    open_changes = [v for v in status.changes if v.state in ("pending", "held")]
+    for row in status.attention:
+        if row.severity != "info" and not row.kind.startswith("held-"):
+            print(f"{row.severity}: {row.sentence}")
+    if not open_changes:
+        print("nothing would change")
+        return 0
+    for view in open_changes:
+        _tell_change(view)
+    return 2
+
+
+def _tell_change(view: ChangeView) -> None:
+    held = "  held for a person: " if view.state == "held" else "  "
+    print(f"{view.key}  (zone {view.zone})")
+    for value in view.before:
+        print(f"  {'-' if value not in view.after else ' '} {value}")
+    for value in view.after:
+        if value not in view.before:
+            print(f"  + {value}")
+    print(f"{held}{view.reason.removesuffix(_DRY)}")
