@@ -22,14 +22,11 @@ ROUNDS = 12
 
 def show(label: str, taken: list[float], bound_s: float | None) -> None:
     taken.sort()
-    over = (
-        ""
-        if bound_s is None
-        else f"   bound {bound_s:.2f}, over it: {sum(t > bound_s for t in taken)}"
-    )
-    print(
-        f"{label:12} n {len(taken)}   median {statistics.median(taken):.2f} s   max {taken[-1]:.2f} s{over}"
-    )
+    middle = statistics.median(taken)
+    over = ""
+    if bound_s is not None:
+        over = f"   bound {bound_s:.2f} s, over it: {sum(t > bound_s for t in taken)}"
+    print(f"{label:10} n {len(taken)}   median {middle:.2f} s   max {taken[-1]:.2f} s{over}")
 
 
 def main() -> None:
@@ -57,9 +54,7 @@ def main() -> None:
                     victim.up()
                     stage.wait(lambda: stage.answer() == {"1", "2"}, 400)
                     back.append(time.monotonic() - began)
-                    if (
-                        i % 3 == 2
-                    ):  # a fresh start forgets flaps, whose cooldown is not measured here
+                    if i % 3 == 2:  # forgets flaps: their cooldown is not measured
                         stage.stop()
                         (stage.directory / "state" / "state.json").unlink()
                         stage.zone.write_text(stage.zone.read_text().replace("www", "; www"))
