@@ -127,7 +127,7 @@ VERBS = (
          [_REASON, _FOR_FORCE], "endpoints"),
     Verb("clear", "end drain, force-up or force-down", "ENDPOINT", 1, 1, [], "overridden"),
     Verb("undrain", "the same as clear", "ENDPOINT", 1, 1, [], "overridden"),
-    Verb("pause", "write nothing to DNS: anywhere, or for a name or zone", "[NAME|ZONE]", 0, 1,
+    Verb("pause", "write nothing to DNS, or not for a name or zone", "[NAME|ZONE]", 0, 1,
          [_REASON, _FOR], "names"),
     Verb("resume", "end a pause; prints what will be written", "[NAME|ZONE]", 0, 1, [], "names"),
     Verb("approve", "let exactly these held changes go out", "ID...", 1, 100, [], "held"),
@@ -139,7 +139,7 @@ VERBS = (
     Verb("raft", "administer a raft cluster", "COMMAND [ARGUMENTS]", 0, 100, [
         Option("--async", "", "print an operation token at once, and go on without waiting"),
     ]),
-    Verb("config", "convert F.yaml: from the Go program's file (by dnslb)", "convert F", 0, 100),
+    Verb("config", "rewrite the Go program's YAML (by dnslb)", "convert F", 0, 100),
     Verb("pki", "make certificates for members and people (by dnslb)", "init|issue", 0, 100),
     Verb("completion", "a script that completes words in your shell", "bash|zsh|fish", 1, 1,
          completes="shells"),

@@ -152,7 +152,8 @@ def events(session: Session) -> int:
                 print_lines([f"({seq - last - 1} events came too fast and are not shown)"])
             last = seq
         at = str(event.get("at", ""))
-        session.show(event, lambda e=event, at=at: [pages.event_line(e, at, session.terminal)])  # type: ignore[misc]
+        line = pages.event_line(event, at, session.terminal)
+        session.show(event, lambda line=line: [line])  # type: ignore[misc]
     if follow:
         raise Failed("the daemon ended the stream: it is stopping")
     return 0

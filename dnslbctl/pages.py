@@ -152,7 +152,7 @@ def attention_rows(rows: Sequence[messages.Attention], at: str, terminal: Termin
         mark, word, style = _SEVERITY[row["severity"]]
         head = terminal.paint(f"{terminal.mark(mark)} {word}", style)
         subject = terminal.paint(plain(row["subject"]), BOLD)
-        lines.append(f"{head}  {subject}  {row['kind']}, for {since(row['since'], at)}")
+        lines.append(f"{head}  {subject}  {plain(row['kind'])}, for {since(row['since'], at)}")
         lines += paragraph(row["sentence"], terminal, 4)
         if row["next"]:
             lines += paragraph(row["next"], terminal, 12, f"    {terminal.mark('to'):<2}next: ")
@@ -175,7 +175,9 @@ def _agents(agents: Sequence[messages.Agent]) -> tuple[Cell]:
     suspect = [agent for agent in agents if agent["suspect"]]
     text = f"{len(agents) - len(silent)} of {len(agents)} report"
     for agent in silent:
-        text += f"; {agent['name']} silent for {duration(agent['age_seconds'])}"
+        age_s = agent["age_seconds"]
+        how_long = "never heard" if age_s is None else f"silent for {duration(age_s)}"
+        text += f"; {agent['name']} {how_long}"
     for agent in suspect:
         text += f"; {agent['name']} is suspect"
     return ((text, WARN if silent or suspect else ""),)

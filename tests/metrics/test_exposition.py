@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dnslb.metrics.exposition import Family, Histogram, number
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)))
+TEXT = st.text()
 
 
 @given(st.dictionaries(TEXT, st.floats(allow_nan=False)), TEXT)
