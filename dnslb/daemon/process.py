@@ -19,7 +19,6 @@ import trio
 
 from dnslb.daemon.config import Config
 from dnslb.daemon.instance import Instance
-from dnslb.daemon.logs import set_up_logging
 from dnslb.daemon.reloading import reload
 from dnslb.errors import DnslbError
 from dnslb.net.sdnotify import Notifier
@@ -33,10 +32,10 @@ Load = Callable[[], Config]
 
 
 def run_process(config: Config, load: Load) -> int:
-    """Runs until told to stop; returns the exit code. ``load`` reads the configuration again."""
-    set_up_logging(debug=config.debug, as_json=config.json_logging, secrets=config.secrets)
-    for warning in config.warnings:
-        log.warning("%s", warning)
+    """Runs until told to stop; returns the exit code. ``load`` reads the configuration again.
+
+    The log is set up, and the configuration's warnings are told, by the caller.
+    """
     if not config.loadbalancers and config.provider is None:
         log.warning("there is nothing to publish: neither -lb nor -provider was given")
     try:

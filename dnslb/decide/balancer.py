@@ -132,7 +132,8 @@ class Balancer:
         if overrides:
             said = [overrides[p] for p in one.positions]
             word = word_on(said)
-            state = combined([_vouched(o, tally.states[i]) for o, i in zip(said, one.indexes)])  # noqa: B905
+            pairs = zip(said, one.indexes, strict=True)
+            state = combined([_vouched(o, tally.states[i]) for o, i in pairs])
         elif len(one.indexes) == 1:
             state = VOTE_WORDS[tally.states[one.indexes[0]]]
         else:
@@ -211,7 +212,8 @@ class Balancer:
         published: tuple[str, ...] | None,
         now: Now,
     ) -> LoadBalancerView:
-        living = sum([len(a.positions) for a, c in zip(self._addresses, candidates) if c.lives])  # noqa: B905
+        pairs = zip(self._addresses, candidates, strict=True)
+        living = sum([len(a.positions) for a, c in pairs if c.lives])
         return LoadBalancerView(
             name=self.lb.name,
             zone=self.zone,
@@ -255,7 +257,7 @@ class Balancer:
                 a.damper.flap_count(now.mono) if a.damper.flaps else 0,
                 a.damper.waiting_s(policy, now.mono),
             )
-            for a, c in zip(self._addresses, candidates)  # noqa: B905
+            for a, c in zip(self._addresses, candidates, strict=True)
         }
 
         def draw() -> tuple[EndpointView, ...]:

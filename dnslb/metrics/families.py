@@ -43,8 +43,10 @@ def families(
     status: Status, cluster: ClusterView, counters: Counters, build: BuildInfo, now: Now
 ) -> Iterator[Family | Histogram]:
     """All metrics of this moment, in the order in which they are shown."""
-    yield from _inherited(status, counters, now)
-    yield from _decisions(status, now)
+    yield from _inherited_totals(status, counters)
+    yield from _inherited_state(status, now)
+    yield from _verdicts(status)
+    yield from _decisions(status)
     yield from _authority(status, cluster, now)
     yield from _process(status, counters, build, now)
 
@@ -68,10 +70,7 @@ def total(counters: Mapping[str, float], *names: str) -> float:
     return sum(value for key, value in counters.items() if key.partition(":")[0] in names)
 
 
-def _inherited(status: Status, counters: Counters, now: Now) -> Iterator[Family | Histogram]:
-    lbs = status.loadbalancers.values()
-    agents = status.agents
-    fresh = sum(agent.fresh for agent in agents)
+def _inherited_totals(status: Status, counters: Counters) -> Iterator[Family | Histogram]:
     dns_errors = total(status.counters, *DNS_ERRORS)
     errors = dns_errors + total(status.counters, *OTHER_ERRORS)
     errors += counters.etcd_errors + counters.faults
@@ -97,6 +96,14 @@ def _inherited(status: Status, counters: Counters, now: Now) -> Iterator[Family 
     )
     yield counters.dns_sync_ms
     yield _one("etcdcontroller_errors_etcd", "counter", "Errors at etcd.", counters.etcd_errors)
+    yield counters.etcd_sync_ms
+    yield counters.etcd_monitor_sync_ms
+
+
+def _inherited_state(status: Status, now: Now) -> Iterator[Family | Histogram]:
+    lbs = status.loadbalancers.values()
+    agents = status.agents
+    fresh = sum(agent.fresh for agent in agents)
     yield _one("etcdcontroller_agents_total", "gauge", "Configured agents.", len(agents))
     yield _one("etcdcontroller_agents_up", "gauge", "Agents whose report is fresh.", fresh)
     yield _one(
@@ -137,15 +144,11 @@ def _inherited(status: Status, counters: Counters, now: Now) -> Iterator[Family 
         "lb",
         {lb.name: lb.total - lb.living for lb in lbs},
     )
-    yield counters.etcd_sync_ms
-    yield counters.etcd_monitor_sync_ms
 
 
-def _decisions(status: Status, now: Now) -> Iterator[Family | Histogram]:
+def _verdicts(status: Status) -> Iterator[Family | Histogram]:
     lbs = status.loadbalancers.values()
     states = Counter(lb.state for lb in lbs)
-    changes = Counter(change.state for change in status.changes)
-    severities = Counter(row.severity for row in status.attention)
     yield _by(
         "dnslb_loadbalancers",
         "gauge",
@@ -194,6 +197,11 @@ def _decisions(status: Status, now: Now) -> Iterator[Family | Histogram]:
         "agent",
         {agent.name: agent.suspect for agent in status.agents},
     )
+
+
+def _decisions(status: Status) -> Iterator[Family | Histogram]:
+    changes = Counter(change.state for change in status.changes)
+    severities = Counter(row.severity for row in status.attention)
     yield _by(
         "dnslb_changes",
         "gauge",

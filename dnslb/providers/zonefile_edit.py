@@ -299,7 +299,7 @@ class _Edit:
         return self.zone.zone if owner is None else owner, ttl or ""
 
     def _rooted(self, position: int, entry: Entry, owner: str, ttl: str) -> Entry:
-        if entry.kind != "record":
+        if entry.kind not in ("record", "generate"):
             return entry
         lost_owner = entry.inherits_owner and entry.owner != owner
         lost_ttl = entry.borrowed_ttl is not None and entry.borrowed_ttl != ttl

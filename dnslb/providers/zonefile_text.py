@@ -294,6 +294,7 @@ def _entries(
                 last_ttl = last_ttl if stated is None else stated
         elif kind == "generate":
             # Whether it states a TTL or not: what follows has to keep following this very text.
+            borrowed = None if default_ttl else last_ttl
             last_ttl, after_generate = chunk, True
             generated += (r._replace(end=0) for r in found if r.rtype in _KEPT_VALUES)
         if kind == "record" and found:

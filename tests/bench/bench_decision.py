@@ -1,7 +1,7 @@
 """How long from a deciding report to the replaced zone file; beside it, the bare file work.
 
-Run: ``python tests/bench/bench_decision.py``. The daemon's parts are wired as in the daemon, in this
-process; the report is handed over where the receiver hands it over. Reported, not asserted.
+Run: ``python tests/bench/bench_decision.py``. The daemon's parts are wired as in the daemon, in
+this process; the report is handed over where the receiver hands it over. Reported, not asserted.
 Goals: median ≤ 10 ms, p99 ≤ 50 ms.
 """
 

@@ -164,7 +164,9 @@ def test_one_turned_endpoint_is_one_row() -> None:
     )
     found = delta_between(sight(BASE), sight(new), places)
     assert found is not None
-    assert {name: list(rows) for name, rows in found["rows"].items()} == {"n1": ["0"]}  # type: ignore[attr-defined]
+    rows = found["rows"]
+    assert isinstance(rows, dict)
+    assert {name: list(places) for name, places in rows.items()} == {"n1": ["0"]}
     assert "lbs" not in found
 
 

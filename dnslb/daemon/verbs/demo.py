@@ -29,7 +29,7 @@ from dnslb.daemon.instance import Instance
 from dnslb.daemon.load import load_config
 from dnslb.daemon.process import leaves_of
 from dnslb.errors import DnslbError
-from dnslb.net.clock import Clock
+from dnslb.net.clock import Clock, mono_s
 from dnslb.sources.prober import Prober
 
 _LOOK_S = 0.02
@@ -128,7 +128,7 @@ async def _perform(cast: Cast, places: Places) -> None:
     cast.screen.opening(places)
     cast.screen.act("all four endpoints are up")
     cast.noted()
-    began = trio.current_time()
+    began = mono_s()
     while True:
         for at_s, act in SCRIPT:
             await trio.sleep_until(began + at_s)
