@@ -30,8 +30,7 @@ HANGS = None
 
 
 def tcp(number: int, **options: float) -> Monitor:
-    host = f"192.0.{number >> 8}.{number & 255}"
-    return Monitor("tcp", host, 80, **options)  # type: ignore[arg-type]
+    return Monitor("tcp", f"192.0.{number >> 8}.{number & 255}", 80, **options)  # type: ignore[arg-type]
 
 
 class Scene:
