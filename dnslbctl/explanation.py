@@ -21,7 +21,7 @@ from dnslbctl.output import (
     table,
     until,
 )
-from dnslbctl.pages import FORCED, STATES, changes_page
+from dnslbctl.pages import FORCED, STATES, changes_page, named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing would cost as much as Python itself
@@ -101,9 +101,7 @@ def _wanted(published: list[str] | None, desired: list[str]) -> Cell:
 
 def _endpoint(endpoint: messages.Endpoint, at: str, terminal: Terminal) -> list[str]:
     mark, style = STATES[endpoint["state"]]
-    name = plain(endpoint["endpoint"])
-    if endpoint["address"] not in name:
-        name += f" {terminal.mark('to')} {plain(endpoint['address'])}"
+    name = plain(named(endpoint, terminal))
     verdict = terminal.paint(f"{terminal.mark(mark)} {endpoint['state']}", style)
     where = "in DNS" if endpoint["published"] else "not in DNS"
     held = f"{since(endpoint['since'], at)}, {_COUNTS[endpoint['counts_as']]}, {where}"

@@ -88,7 +88,9 @@ def status_page(status: messages.Status, terminal: Terminal) -> list[str]:
         rows.append(("endpoints", f"{living:,} of {total:,} living, {published} in DNS"))
     rows.append(("agents", *_agents(status["agents"])))
     rows.append(("changes", *_changes_summary(status)))
-    rows += [("zone", _zone(zone, at)) for zone in status["zones"][:20]]
+    rows += [
+        ("zone", _zone(zone, at, status["pending_changes"] > 0)) for zone in status["zones"][:20]
+    ]
     if status["gate"]:
         rows.append(("gate", (f"nothing is written yet: {status['gate']}", WARN)))
     rows += [("also", row["sentence"]) for row in status["attention"] if _is_news(row)]
@@ -191,7 +193,8 @@ def _changes_summary(status: messages.Status) -> tuple[Cell]:
     return ((f"{text}: dnslbctl changes" if held else text, WARN if held else ""),)
 
 
-def _zone(zone: messages.Zone, at: str) -> Cell:
+def _zone(zone: messages.Zone, at: str, waits: bool) -> Cell:
+    """``waits``: something is to be written, so what stands in its way matters."""
     if zone["last_read_at"]:
         text = f"{zone['name']}, read {since(zone['last_read_at'], at)} ago"
     else:
@@ -202,8 +205,8 @@ def _zone(zone: messages.Zone, at: str) -> Cell:
         text += ", a write is under way"
     if zone["error"]:
         text += f"; failed {count(zone['failures'], 'time')}: {zone['error']}"
-    if zone["blocked"]:
-        text += f"; waiting: {zone['blocked']}"
+    if zone["blocked"] and (waits or zone["error"]):
+        text += f"; not written now: {zone['blocked']}"
     return text, WARN if zone["error"] else ""
 
 
@@ -272,9 +275,7 @@ def _endpoint_row(endpoint: messages.Endpoint, at: str, terminal: Terminal) -> S
         mark, style = "info", WARN
     expected = endpoint["counts_as"] == "living"
     odd = endpoint["published"] != expected and endpoint["counts_as"] != "unknown"
-    where = f"{endpoint['endpoint']}"
-    if endpoint["address"] not in where:
-        where += f" {terminal.mark('to')} {endpoint['address']}"
+    where = named(endpoint, terminal)
     # What is as it should be needs no reason; whoever wants it asks `why`.
     ordinary = endpoint["published"] and expected and endpoint["state"] == "up" and mark == "good"
     return (
@@ -285,6 +286,14 @@ def _endpoint_row(endpoint: messages.Endpoint, at: str, terminal: Terminal) -> S
         since(endpoint["since"], at),
         "" if ordinary else endpoint["reason"],
     )
+
+
+def named(endpoint: messages.Endpoint, terminal: Terminal) -> str:
+    """The monitor, and what it speaks for where that is another address."""
+    url, address = endpoint["endpoint"], endpoint["address"]
+    if f"://{address}:" in url or f"://[{address}]:" in url:
+        return url
+    return f"{url} {terminal.mark('to')} {address}"
 
 
 def votes_of(endpoint: messages.Endpoint) -> str:

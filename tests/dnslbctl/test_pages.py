@@ -115,8 +115,8 @@ names      2: 1 degraded, 1 down
 endpoints  1 of 4 living, 2 addresses in DNS
 agents     3 of 3 report
 changes    1 pending, 1 held: dnslbctl changes
-zone       example.org, read 30s ago; failed 2 times: the provider answers 503; waiting: next try in
-           8 s
+zone       example.org, read 30s ago; failed 2 times: the provider answers 503; not written now:
+           next try in 8 s
 also       www.example.org is down: all endpoints are dead
 
 NAME              STATE       LIVING  IN DNS  WHY
@@ -211,6 +211,22 @@ shop.example.org
 """
     assert screen(pages.endpoints_page(endpoints(), AT, WIDE)) == expected
     assert pages.endpoints_page([], AT, WIDE) == ["no endpoint is configured"]
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "shown"),
+    [
+        ("tcp://192.0.2.10:80", "192.0.2.10", "tcp://192.0.2.10:80"),
+        ("tcp://192.0.2.10:80", "192.0.2.1", "tcp://192.0.2.10:80 → 192.0.2.1"),
+        ("tcp://[2001:db8::1]:80", "2001:db8::1", "tcp://[2001:db8::1]:80"),
+        ("tcp://10.0.0.1:80", "2001:db8::1", "tcp://10.0.0.1:80 → 2001:db8::1"),
+    ],
+)
+def test_an_endpoint_names_the_address_that_it_speaks_for(
+    url: str, address: str, shown: str
+) -> None:
+    endpoint: Any = {"endpoint": url, "address": address}
+    assert pages.named(endpoint, WIDE) == shown
 
 
 def test_votes_in_words() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dnslb.metrics.counters import SYNC_MS_BOUNDS, Counters
+from dnslb.metrics.exposition import Histogram
 from dnslb.metrics.families import BuildInfo, by_label, families, total
 from dnslb.model.cluster import ClusterView
 from dnslb.model.lease import FencingToken, Lease
@@ -200,3 +202,18 @@ def test_endpoints_make_no_lines() -> None:
     few = picture(lb("a.example.org", ep("tcp://192.0.2.1:80")))
     many = picture(lb("a.example.org", *(ep(f"tcp://192.0.2.{i}:80") for i in range(1, 200))))
     assert text_of(few).count("\n") == text_of(many).count("\n")
+
+
+def test_the_reference_lists_every_metric_with_its_type_and_labels() -> None:
+    reference = (Path(__file__).resolve().parents[2] / "docs/reference/metrics.md").read_text()
+    rows = {}
+    for line in reference.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 4 and cells[0].startswith("`"):
+            rows[cells[0].strip("`")] = (cells[1], cells[2].replace("`", ""))
+    shown = {}
+    for family in families(STATUS, ALONE, Counters(), BUILD, NOW):
+        kind = "histogram" if isinstance(family, Histogram) else family.kind
+        labels = () if isinstance(family, Histogram) else family.labels
+        shown[family.name] = (kind, ", ".join(labels))
+    assert rows == shown
