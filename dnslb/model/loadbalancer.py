@@ -268,9 +268,13 @@ class LoadBalancer:
             if (key := (endpoint.monitor, endpoint.address)) in seen:
                 raise InvalidValue(f"load balancer {self.name} lists {endpoint.label} twice")
             seen.add(key)
-        for address in self.addresses:
-            if len({e.priority for e in self.endpoints if e.address == address}) > 1:
-                raise InvalidValue(f"load balancer {self.name} gives {address} two priorities")
+        priorities: dict[str, int] = {}
+        for endpoint in self.endpoints:
+            known = priorities.setdefault(endpoint.address, endpoint.priority)
+            if known != endpoint.priority:
+                raise InvalidValue(
+                    f"load balancer {self.name} gives {endpoint.address} two priorities"
+                )
 
     @cached_property
     def addresses(self) -> tuple[str, ...]:

@@ -1,0 +1,60 @@
+"""One instance alone: a lease without end, and a directory that only one process can hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from dnslb.election.singleton import SingletonElector
+from dnslb.election.statedir import StateDirectory
+from dnslb.election.statefile import StateFileStore
+from dnslb.errors import LocalError
+from dnslb.model.lease import Lease
+from dnslb.net.clock import FakeClock
+
+
+async def test_the_lease_is_held_from_the_start_until_resigned(tmp_path: Path) -> None:
+    store = StateFileStore(tmp_path / "state.json", FakeClock())
+    elector = SingletonElector(store, instance_id="i1", owner_id="ours")
+    leases: list[Lease | None] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(elector.run, leases.append)
+        while not leases:
+            await trio.sleep(0.001)
+        await elector.resign("stopping")
+        nursery.cancel_scope.cancel()
+    lease = leases[0]
+    assert lease is not None
+    assert (lease.holder, lease.token.owner_id, lease.term) == ("i1", "ours", 0)
+    assert lease.holds(1e12)
+    assert leases[1:] == [None]
+
+
+async def test_each_process_has_a_nonce_of_its_own(tmp_path: Path) -> None:
+    nonces = set()
+    for _ in range(3):
+        store = StateFileStore(tmp_path / "state.json", FakeClock())
+        seen: list[Lease | None] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(SingletonElector(store, instance_id="i1").run, seen.append)
+            while not seen:
+                await trio.sleep(0.001)
+            nursery.cancel_scope.cancel()
+        assert seen[0] is not None
+        nonces.add(seen[0].token.nonce)
+    assert len(nonces) == 3
+
+
+def test_a_state_directory_has_one_holder(tmp_path: Path) -> None:
+    with StateDirectory(tmp_path / "state"):
+        with pytest.raises(LocalError, match="in use by process"):
+            StateDirectory(tmp_path / "state")
+    StateDirectory(tmp_path / "state").close()
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LocalError, match="cannot be used"):
+        StateDirectory(tmp_path / "file" / "state")
