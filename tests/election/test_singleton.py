@@ -15,14 +15,25 @@ from dnslb.model.lease import Lease
 from dnslb.net.clock import FakeClock
 
 
+class Leases(list[Lease | None]):
+    """What the elector published, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = trio.Event()
+
+    def publish(self, lease: Lease | None) -> None:
+        self.append(lease)
+        self.first.set()
+
+
 async def test_the_lease_is_held_from_the_start_until_resigned(tmp_path: Path) -> None:
     store = StateFileStore(tmp_path / "state.json", FakeClock())
     elector = SingletonElector(store, instance_id="i1", owner_id="ours")
-    leases: list[Lease | None] = []
+    leases = Leases()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(elector.run, leases.append)
-        while not leases:
-            await trio.sleep(0.001)
+        nursery.start_soon(elector.run, leases.publish)
+        await leases.first.wait()
         await elector.resign("stopping")
         nursery.cancel_scope.cancel()
     lease = leases[0]
@@ -36,14 +47,14 @@ async def test_each_process_has_a_nonce_of_its_own(tmp_path: Path) -> None:
     nonces = set()
     for _ in range(3):
         store = StateFileStore(tmp_path / "state.json", FakeClock())
-        seen: list[Lease | None] = []
+        leases = Leases()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(SingletonElector(store, instance_id="i1").run, seen.append)
-            while not seen:
-                await trio.sleep(0.001)
+            elector = SingletonElector(store, instance_id="i1")
+            nursery.start_soon(elector.run, leases.publish)
+            await leases.first.wait()
             nursery.cancel_scope.cancel()
-        assert seen[0] is not None
-        nonces.add(seen[0].token.nonce)
+        assert leases[0] is not None
+        nonces.add(leases[0].token.nonce)
     assert len(nonces) == 3
 
 

@@ -46,11 +46,15 @@ CHANGES: tuple[StateChange, ...] = (
 async def loaded(path: Path, clock: FakeClock) -> tuple[StoredState, float]:
     """What a fresh process publishes at its start."""
     seen: list[tuple[StoredState, float]] = []
+    published = trio.Event()
+
+    def publish(state: StoredState, age_s: float) -> None:
+        seen.append((state, age_s))
+        published.set()
+
     async with trio.open_nursery() as nursery:
-        store = StateFileStore(path, clock)
-        nursery.start_soon(store.run, lambda state, age: seen.append((state, age)))
-        while not seen:
-            await trio.sleep(0.001)
+        nursery.start_soon(StateFileStore(path, clock).run, publish)
+        await published.wait()
         nursery.cancel_scope.cancel()
     return seen[0]
 
