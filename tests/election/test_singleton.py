@@ -59,9 +59,10 @@ async def test_each_process_has_a_nonce_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_state_directory_has_one_holder(tmp_path: Path) -> None:
-    with StateDirectory(tmp_path / "state"):
-        with pytest.raises(LocalError, match="in use by process"):
-            StateDirectory(tmp_path / "state")
+    held = StateDirectory(tmp_path / "state")
+    with pytest.raises(LocalError, match="in use by process"):
+        StateDirectory(tmp_path / "state")
+    held.close()
     StateDirectory(tmp_path / "state").close()
 
 
