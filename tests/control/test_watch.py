@@ -164,9 +164,8 @@ def test_one_turned_endpoint_is_one_row() -> None:
     )
     found = delta_between(sight(BASE), sight(new), places)
     assert found is not None
-    rows = found["rows"]
-    assert isinstance(rows, dict)
-    assert {name: list(places) for name, places in rows.items()} == {"n1": ["0"]}
+    told: Any = found["rows"]
+    assert {name: list(indexes) for name, indexes in told.items()} == {"n1": ["0"]}
     assert "lbs" not in found
 
 

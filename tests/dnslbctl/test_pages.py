@@ -231,7 +231,8 @@ def test_an_endpoint_names_the_address_that_it_speaks_for(
 
 def test_votes_in_words() -> None:
     def shown(*votes: str) -> str:
-        return pages.votes_of({"votes": {str(i): {"vote": v} for i, v in enumerate(votes)}})  # type: ignore[typeddict-item]
+        endpoint: Any = {"votes": {str(i): {"vote": vote} for i, vote in enumerate(votes)}}
+        return pages.votes_of(endpoint)
 
     assert shown("up", "up", "up") == "3 up"
     assert shown("up", "down", "unknown", "down") == "1 up 2 down 1 ?"
