@@ -85,18 +85,20 @@ def bare(monitors: int) -> list[float]:
     return timed(count, 5)
 
 
+def measure(bench: Bench) -> None:
+    show("baseline: votes counted in dictionaries", bare(len(bench.monitors)))
+    show("an unchanged report", timed(lambda: bench.step("a1", bench.up), 100))
+    turns = iter([bench.turned(7), bench.up] * 25)
+    show("a report with one change", timed(lambda: bench.step("a1", next(turns)), 50))
+    for label, votes in (("all down", bytes([DOWN]) * len(bench.up)), ("all up", bench.up)):
+        steps = bench.recompute(votes)
+        show(f"full recompute, {label}: one step", steps, f"sum {sum(steps) * 1e3:.1f} ms")
+
+
 def main() -> None:
     for loadbalancers, each in ((100, 100), (2500, 4)):
-        bench = Bench(loadbalancers, each)
         print(f"{loadbalancers} load balancers of {each} endpoints, {len(AGENTS)} agents")
-        show("baseline: votes counted in dictionaries", bare(len(bench.monitors)))
-        show("an unchanged report", timed(lambda: bench.step("a1", bench.up), 100))
-        one = [bench.turned(7), bench.up] * 25
-        turns = iter(one)
-        show("a report with one change", timed(lambda: bench.step("a1", next(turns)), 50))
-        for label, votes in (("all down", bytes([DOWN]) * len(bench.up)), ("all up", bench.up)):
-            steps = bench.recompute(votes)
-            show(f"full recompute, {label}: one step", steps, f"sum {sum(steps) * 1e3:.1f} ms")
+        measure(Bench(loadbalancers, each))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"  peak memory so far {peak:.0f} MB")
 

@@ -1,7 +1,7 @@
 """How soon a daemon is ready and how much memory it takes; beside it, a bare interpreter.
 
-Run: ``python tests/bench/bench_daemon.py``. Reported, not asserted. Goals: ready within 0.5 s; 90 MB
-with 10,000 endpoints, which are not checked here (protocol none).
+Run: ``python tests/bench/bench_daemon.py``. Reported, not asserted. Goals: ready within 0.5 s;
+90 MB with 10,000 endpoints, which are not checked here (protocol none).
 """
 
 from __future__ import annotations

@@ -135,7 +135,8 @@ class Walk:
             case ("approve",):
                 world.command("approve", *world.held())
             case ("fail write", kind):
-                world.fail_write.append(Failure(kind, "the provider is ill"))  # type: ignore[arg-type]
+                failure = Failure(kind, "the provider is ill")  # type: ignore[arg-type]
+                world.fail_write.append(failure)
             case ("fail read",):
                 world.fail_read.append(Failure("temporary", "the provider is ill"))
             case ("fail commit",):

@@ -57,7 +57,8 @@ class Play:
 
     def do_lb(self, name: str, *words: str) -> None:
         """``lb NAME ADDRESS[@PRIORITY]|URL[=ADDRESS]... [key=value]``"""
-        endpoints, policy = [], {}
+        endpoints = []
+        policy: dict[str, object] = {}
         for word in words:
             key, _, value = word.partition("=")
             if key in ("when_all_down", "fallback"):

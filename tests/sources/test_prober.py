@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import resource
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
@@ -22,7 +21,7 @@ from dnslb.sources.checks.checker import Checker
 from dnslb.sources.checks.result import SUCCESS, CheckResult, Flight, not_checked
 from dnslb.sources.checks.trust import Trust
 from dnslb.sources.probe import NOT_CHECKED_LATELY, NOT_CHECKED_YET, Probe
-from dnslb.sources.prober import KEEP_ALIVE_S, NEWS_RATE, Prober, default_concurrency
+from dnslb.sources.prober import KEEP_ALIVE_S, NEWS_RATE, Prober
 from tests.sources import endpoints
 
 REFUSED = CheckResult(False, "connection refused")
@@ -30,7 +29,8 @@ HANGS = None
 
 
 def tcp(number: int, **options: float) -> Monitor:
-    return Monitor("tcp", f"192.0.{number >> 8}.{number & 255}", 80, **options)  # type: ignore[arg-type]
+    host = f"192.0.{number >> 8}.{number & 255}"
+    return Monitor("tcp", host, 80, **options)  # type: ignore[arg-type]
 
 
 class Scene:
@@ -341,20 +341,6 @@ async def test_certificates_are_read_when_https_is_in_the_list(
         await trio.sleep(0.1)
         assert [m.protocol for _, m in scene.starts[: prepared[0]]].count("https") == 0
         assert len(prepared) == 1
-
-
-@pytest.mark.parametrize(("soft", "most"), [(1024, 512), (20_000, 10_000), (10**6, 10_000), (1, 1)])
-def test_half_of_the_descriptors_are_left_to_others(
-    soft: int, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, 10**9))
-    assert default_concurrency() == most
-
-
-def test_no_limit_of_descriptors_is_a_limit_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
-    assert default_concurrency() == 10_000
 
 
 async def test_death_and_return_on_real_sockets() -> None:
