@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -78,35 +79,32 @@ def naive(of: World) -> str:
     return json.dumps(rows)
 
 
+def measure_shape(of: World) -> None:
+    build = BuildInfo("0", "singleton", "memory", "here", of.now)
+    before = sight(of)
+
+    def metrics() -> Iterator[str]:
+        for family in families(of.status, ALONE, Counters(), build, of.now):
+            yield family.text()
+
+    show("baseline: json.dumps at once", lambda: once(lambda: naive(of)))
+    show("endpoints", lambda: turns_ms(endpoint_pieces(of.status, of.now)))
+    show("status", lambda: once(lambda: to_json(sight(of).message)))
+    show("watch: snapshot", lambda: turns_ms(snapshot_pieces(1, before)))
+    show("metrics", lambda: turns_ms(metrics()))
+    places = Places()
+    list(places.learn(of.status))
+    monitors = of.status.monitors.monitors
+    for count in (1, 200):
+        of.vote("agent-0", {m.host: "down" for m in monitors[: count * 2 : 2]})
+        delta = partial(delta_between, before, sight(of), places)
+        show(f"watch: delta of {count} votes", partial(once, delta))
+
+
 def main() -> None:
     for shape in SHAPES:
         print(f"{shape[0]} x {shape[1]} endpoints{'longest turn':>28}{'whole':>12}")
-        of = world(*shape)
-        build = BuildInfo("0", "singleton", "memory", "here", of.now)
-        before = sight(of)
-        show("baseline: json.dumps at once", lambda of=of: once(lambda: naive(of)))  # type: ignore[misc]
-        show("endpoints", lambda of=of: turns_ms(endpoint_pieces(of.status, of.now)))  # type: ignore[misc]
-        show("status", lambda of=of: once(lambda: to_json(sight(of).message)))  # type: ignore[misc]
-        show("watch: snapshot", lambda sent=before: turns_ms(snapshot_pieces(1, sent)))  # type: ignore[misc]
-        show(
-            "metrics",
-            lambda of=of, build=build: turns_ms(  # type: ignore[misc]
-                f.text() for f in families(of.status, ALONE, Counters(), build, of.now)
-            ),
-        )
-        places = Places()
-        list(places.learn(of.status))
-        monitors = of.status.monitors.monitors
-        for count in (1, 200):
-            of.vote("agent-0", {m.host: "down" for m in monitors[: count * 2 : 2]})
-            after = sight(of)
-            show(
-                f"watch: delta of {count} votes",
-                lambda a=before, b=after, p=places: once(  # type: ignore[misc]
-                    lambda: to_json(delta_between(a, b, p))
-                ),
-            )
-            before = after
+        measure_shape(world(*shape))
 
 
 if __name__ == "__main__":
