@@ -286,6 +286,7 @@ class Controller:
             self._store,
             self._gate,
             self._lease,
+            self._tally,
             self._journal.counters,
             now,
         )

@@ -14,10 +14,12 @@ from dnslb.decide.balancer import Balancer
 from dnslb.decide.gate import Gate
 from dnslb.decide.settings import Settings
 from dnslb.decide.store import Store
+from dnslb.decide.tally import Tally
 from dnslb.decide.writer import Writer
 from dnslb.decide.zones import Zones
 from dnslb.model.instant import Now
 from dnslb.model.lease import Lease
+from dnslb.model.report import VOTE_WORDS
 from dnslb.model.status import ChangeView, LoadBalancerView, Status
 
 AGENTS_START_S = 15.0
@@ -49,6 +51,7 @@ class Picture:
         store: Store,
         gate: Gate,
         lease: Lease | None,
+        tally: Tally,
         counters: Mapping[str, float],
         now: Now,
     ) -> Status:
@@ -79,6 +82,7 @@ class Picture:
             attention=self._attention.take(rows, now),
             dry_run=settings.dry_run,
             counters=dict(counters),
+            verdicts={w: tally.states.count(byte) for byte, w in enumerate(VOTE_WORDS)},
         )
         return self.status
 
