@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 CommandKind = Literal[
     "drain",
@@ -17,18 +17,7 @@ CommandKind = Literal[
     "release",
     "sync",
 ]
-COMMAND_KINDS: tuple[CommandKind, ...] = (
-    "drain",
-    "force-up",
-    "force-down",
-    "clear",
-    "pause",
-    "resume",
-    "approve",
-    "drop",
-    "release",
-    "sync",
-)
+COMMAND_KINDS: tuple[CommandKind, ...] = get_args(CommandKind)
 
 
 @dataclass(frozen=True, slots=True)
