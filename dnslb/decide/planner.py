@@ -218,7 +218,7 @@ class Planner:
         for d in different:
             stays = kept.get(d.key, frozenset())
             other = RRsetKey(d.key.name, "A" if d.key.rtype == "AAAA" else "AAAA")
-            others_live = standing.get(other, other in zone.rrsets)
+            others_live = standing.get(other, _shows_wanted(zone, other, d.balancer))
             change = to_change(d, stays, others_live)
             if ground.no_withdrawals is not None and stays:
                 later = to_change(d, frozenset(), others_live)
@@ -269,6 +269,13 @@ class Planner:
             for key, rrset in zone.rrsets.items():
                 count = self._published.get(key.name, 0)
                 self._published[key.name] = count + len(rrset.values)
+
+
+def _shows_wanted(zone: Zone, key: RRsetKey, balancer: Balancer) -> bool:
+    """Whether an RRset that is left as it is has an address that is wanted there: somebody
+    else's addresses are no reason to give up our own."""
+    rrset = zone.rrsets.get(key)
+    return rrset is not None and not set(rrset.values).isdisjoint(balancer.desired.addresses)
 
 
 def _withdrawal(d: Difference, exempt: frozenset[str]) -> Withdrawal:

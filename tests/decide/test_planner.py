@@ -26,3 +26,22 @@ def test_a_living_address_that_is_to_leave_is_held_once() -> None:
     assert world.held() == [held]
     assert world.command("approve", held).ok
     assert world.dns(WWW) == (A,)
+
+
+def test_a_family_is_not_given_up_for_somebody_elses_addresses() -> None:
+    """A would leave since AAAA lives; but what stands at AAAA is foreign and held."""
+    six = "2001:db8::1"
+    world = World(settings(balancer(WWW, A, six)))
+    world.publish(WWW, A)
+    world.publish(WWW, "2001:db8::bad", rtype="AAAA")
+    world.start()
+    world.vote_all("up")
+    world.wait(5)
+    world.vote_all({A: "down"})
+    world.wait(1)
+    assert world.dns(WWW) == (A,)
+    assert world.dns(WWW, "AAAA") == ("2001:db8::bad",)
+    assert set(world.kinds()) >= {"held-first-contact", "would-empty"}
+    assert world.command("approve", *world.held()).ok
+    assert not world.dns(WWW)
+    assert world.dns(WWW, "AAAA") == (six,)
