@@ -65,7 +65,7 @@ class Planner:
         self, work: Mapping[str, tuple[Zone, list[Balancer]]], zones: Iterable[Zone], ground: Ground
     ) -> dict[str, ZonePlan]:
         """A `ZonePlan` for each zone in ``work``, from the load balancers to look at there."""
-        self._count_published(list(zones))
+        self._count_published(list(zones), ground.memory)
         plans: dict[str, ZonePlan] = {}
         different: dict[str, list[Difference]] = {}
         for name, (zone, balancers) in sorted(work.items()):
@@ -259,16 +259,24 @@ class Planner:
                     else:
                         out.waiting.append((change, held.paused(pause)))
 
-    def _count_published(self, zones: list[Zone]) -> None:
-        """Addresses in DNS per name: the guard's denominator."""
+    def _count_published(self, zones: list[Zone], memory: Memory) -> None:
+        """Addresses in DNS per name: the guard's denominator. A zone that was not read yet counts
+        with what we last left there: a budget must not shrink to the zones that answer first."""
         revisions = [(zone.name, zone.revision) for zone in zones]
-        if revisions == self._counted:
+        unread = {zone.name for zone in zones if not zone.revision}
+        if revisions == self._counted and not unread:
             return
         self._counted, self._published = revisions, {}
         for zone in zones:
             for key, rrset in zone.rrsets.items():
-                count = self._published.get(key.name, 0)
-                self._published[key.name] = count + len(rrset.values)
+                self._add_published(key.name, len(rrset.values))
+        if unread:
+            for key, owned in memory.owned.items():
+                if owned.zone in unread:
+                    self._add_published(key.name, len(owned.values))
+
+    def _add_published(self, name: str, count: int) -> None:
+        self._published[name] = self._published.get(name, 0) + count
 
 
 def _shows_wanted(zone: Zone, key: RRsetKey, balancer: Balancer) -> bool:

@@ -94,6 +94,8 @@ class World:
         self.answers: dict[int, Answer] = {}
         self.resigned: list[str] = []
         self.commits: list[Commit] = []
+        self.hold_reads = False
+        self.reads_held: list[ReadZone] = []
         self.refused = 0
         self._answers_lost: deque[bool] = deque()
         self._reads_refused: str | None = None
@@ -137,6 +139,8 @@ class World:
         match intent:
             case FindZones(names):
                 return [ZoneFound(n, longest_zone(n, self.zones)) for n in names]
+            case ReadZone() if self.hold_reads:
+                self.reads_held.append(intent)
             case ReadZone(zone, names):
                 return [ZoneRead(ReadOutcome(zone, self._read(zone, names)))]
             case Commit(ticket, changes):
@@ -209,6 +213,11 @@ class World:
     def lose_answers(self, landed: bool, count: int = 1) -> None:
         """The next writes are sent and never answered; whether they were done, ``landed`` says."""
         self._answers_lost.extend([landed] * count)
+
+    def finish_read(self, reading: ZoneReading | None = None) -> None:
+        """Answers the oldest read that was held back: with what stands now, or with what stood."""
+        zone, names = self.reads_held[0].zone, self.reads_held.pop(0).names
+        self.feed(ZoneRead(ReadOutcome(zone, reading or self._read(zone, names))))
 
     def finish_writes(self) -> None:
         plans, self.waiting = self.waiting, []
