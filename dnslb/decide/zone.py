@@ -40,7 +40,8 @@ class Zone:
     """``stale``: what was read must be read again before anything is written. ``revision`` grows
     whenever ``rrsets`` changes. Reads and writes fail on their own: that a zone can be read says
     nothing of whether it can be written, so only a write, or nothing left to write, ends
-    ``write_trouble`` and its back-off."""
+    ``write_trouble`` and its back-off. ``reading_is_void``: what is being read was asked for
+    under an older lease."""
 
     name: str
     rrsets: dict[RRsetKey, RRset] = field(default_factory=dict)
@@ -52,6 +53,7 @@ class Zone:
     read_after_mono: float = float("-inf")
     stale: bool = True
     reading: bool = False
+    reading_is_void: bool = False
     outstanding: dict[str, Plan] = field(default_factory=dict)
     read_trouble: Trouble | None = None
     write_trouble: Trouble | None = None
@@ -62,7 +64,18 @@ class Zone:
     blocked: str | None = None
     revision: int = 0
 
+    def take_over(self, read_after_mono: float) -> None:
+        """A new lease: all is read anew, not before this instant, and a reading that is under way
+        may show what stood before another writer's last word."""
+        self.stale = True
+        self.read_after_mono = read_after_mono
+        self.reading_is_void = self.reading
+        self.not_before_mono = float("-inf")
+
     def take_reading(self, reading: ZoneReading, now: Now) -> None:
+        if self.reading_is_void:
+            self.reading = self.reading_is_void = False
+            return
         self.revision += 1
         self.rrsets = dict(reading.rrsets)
         self.cnames = dict(reading.cnames)
@@ -90,7 +103,7 @@ class Zone:
 
     def take_read_failure(self, failure: Failure, now: Now) -> None:
         """What was known may be old now: read again, after the back-off."""
-        self.reading = False
+        self.reading = self.reading_is_void = False
         self.stale = True
         self.read_trouble = _worse(self.read_trouble, failure, now)
         wait_s = backoff_s(self.read_trouble.failures, failure)

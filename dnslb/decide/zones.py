@@ -120,9 +120,7 @@ class Zones:
         have landed (`safety.md` 2.4)."""
         self._wait_until_mono = wait_until_mono
         for zone in self.by_name.values():
-            zone.stale = True
-            zone.read_after_mono = wait_until_mono
-            zone.not_before_mono = float("-inf")
+            zone.take_over(wait_until_mono)
         for search in self._searches.values():
             search.not_before_mono = float("-inf")
         self._search_due_mono = float("-inf")

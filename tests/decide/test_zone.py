@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from dnslb.decide.events import LeaseChanged
 from dnslb.decide.zone import BACKOFF_S_MAX, backoff_s
 from dnslb.model.outcome import Failure
+from dnslb.model.rrset import ZoneReading
 from tests.decide.world import World, balancer, settings
 
 WWW = "www.example.org"
@@ -75,3 +77,22 @@ def test_back_off_grows_and_is_bounded() -> None:
     assert waits[0] > 0
     assert waits == sorted(waits)
     assert waits[-1] <= BACKOFF_S_MAX
+
+
+def test_a_reading_of_an_older_lease_is_no_basis() -> None:
+    """It may show what stood before the other writer's last word."""
+    world = published(A, B)
+    world.hold_reads = True
+    world.command("sync")
+    old = world._read("example.org", frozenset({WWW}))
+    assert isinstance(old, ZoneReading)
+    world.feed(LeaseChanged(None))
+    world.publish(WWW, B)
+    world.feed(LeaseChanged(world.lease(term=2, nonce="n2")))
+    world.vote_all({A: "down"})
+    world.slow = True
+    world.finish_read(old)
+    assert not world.waiting
+    world.finish_read()
+    assert not world.waiting
+    assert world.status.loadbalancers[WWW].published == (B,)
