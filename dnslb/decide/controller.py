@@ -30,7 +30,7 @@ from dnslb.decide.events import (
     ZoneRead,
 )
 from dnslb.decide.gate import Gate
-from dnslb.decide.intents import Intent, PublishStatus
+from dnslb.decide.intents import Intent, PublishStatus, Resign
 from dnslb.decide.journal import Journal
 from dnslb.decide.picture import Picture
 from dnslb.decide.settings import Settings
@@ -39,7 +39,7 @@ from dnslb.decide.tally import Tally, tally
 from dnslb.decide.writer import Writer
 from dnslb.decide.zones import Zones
 from dnslb.model.instant import Now
-from dnslb.model.lease import Lease
+from dnslb.model.lease import FencingToken, Lease
 from dnslb.model.outcome import Failure
 from dnslb.model.status import Status
 
@@ -68,6 +68,7 @@ class Controller:
         self._desk = Desk(self._store, self._zones, self._writer, self._journal)
         self._picture = Picture()
         self._lease: Lease | None = None
+        self._resigned: FencingToken | None = None
         self._dirty: set[str] = set()
         self._evaluated: set[str] = set()
         self._due: dict[str, float] = {}
@@ -115,6 +116,7 @@ class Controller:
                     self._journal.log(
                         "zone-error", f"zone {zone.name}: {outcome.result.sentence}", now
                     )
+                    self._resign_if_fenced(outcome.result, now)
                 else:
                     zone.take_reading(outcome.result, now)
                     self._dirty |= self._zones.names_in(zone.name) & self._balancers.keys()
@@ -201,6 +203,8 @@ class Controller:
                 balancer.dampers[address].restore(flaps, self._store.guard_age_s(now), now.mono)
 
     def _take_lease(self, lease: Lease | None, now: Now) -> None:
+        if lease is not None and lease.token == self._resigned:
+            lease = None
         held, self._lease = self._lease, lease
         if lease is None:
             if held is not None:
@@ -218,6 +222,14 @@ class Controller:
         self._dirty |= self._balancers.keys()
         self._journal.log("lease", f"{lease.holder} may write now (term {lease.term})", now)
 
+    def _resign_if_fenced(self, failure: Failure, now: Now) -> None:
+        """Another writer holds the fence: nothing more is written under this token, also before
+        the elector has given the lease up."""
+        if failure.kind == "fenced" and self._lease is not None:
+            self._resigned = self._lease.token
+            self._out.append(Resign(failure.sentence))
+            self._take_lease(None, now)
+
     def _take_write(self, event: WriteEnded, now: Now) -> None:
         plan, result = event.outcome.plan, event.outcome.result
         self._writer.take_outcome(event.outcome, now)
@@ -228,8 +240,7 @@ class Controller:
             self._journal.log(
                 "write-failed", f"zone {plan.zone}: {result.sentence}", now, plan=plan.id
             )
-            if result.kind == "fenced":
-                self._out += self._writer.resign(result.sentence)
+            self._resign_if_fenced(result, now)
             return
         self._journal.count("writes", plan.zone)
         for change in plan.changes:

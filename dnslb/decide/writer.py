@@ -12,7 +12,7 @@ from dnslb.decide import held, reason
 from dnslb.decide.balancer import Balancer
 from dnslb.decide.diff import differences
 from dnslb.decide.gate import Gate
-from dnslb.decide.intents import Apply, Intent, Resign
+from dnslb.decide.intents import Apply, Intent
 from dnslb.decide.journal import Journal
 from dnslb.decide.ledger import Ledger
 from dnslb.decide.planner import Ground, Planner, ZonePlan
@@ -232,9 +232,6 @@ class Writer:
             if key in changed:
                 memory.guard.release(key, addresses)
                 self._store.settle(held_ids=[id_])
-
-    def resign(self, why: str) -> list[Intent]:
-        return [Resign(why)]
 
     def _log_held(self, now: Now) -> None:
         """Each held change is told once in the event log."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dnslb.decide.events import LeaseChanged
+from dnslb.model.outcome import Failure
 from tests.decide.world import World, balancer, settings
 
 WWW = "www.example.org"
@@ -62,3 +63,24 @@ def test_an_endless_override_is_listed_on_time() -> None:
     assert "endless-drain" not in world.kinds()
     world.wait(1)
     assert "endless-drain" in world.kinds()
+
+
+@pytest.mark.parametrize("where", ["read", "write"])
+def test_who_loses_the_fence_writes_no_more(where: str) -> None:
+    """Also while the elector has not given the lease up, and however often it is prolonged."""
+    world = World(settings(balancer(WWW, A, B))).start()
+    world.vote_all("up")
+    world.wait(5)
+    lost = Failure("fenced", "the marker of example.org holds the token of another writer")
+    (world.fail_read if where == "read" else world.fail_write).append(lost)
+    world.command("sync")
+    world.vote_all({A: "down"})
+    assert world.resigned == [lost.sentence]
+    assert lost.sentence in " ".join(row.sentence for row in world.status.attention)
+    for _ in range(3):
+        world.feed(LeaseChanged(world.lease()))
+        world.wait(30)
+    assert world.status.lease is None
+    assert world.dns(WWW) == (A, B)
+    world.feed(LeaseChanged(world.lease(term=1, nonce="n2")))
+    assert world.dns(WWW) == (B,)
