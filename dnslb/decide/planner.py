@@ -198,7 +198,7 @@ class Planner:
             if key == d.key:
                 exempt |= addresses
         episode = ground.memory.guard.episode(d.key)
-        latched = frozenset(episode.addresses) & d.withdrawn if episode else frozenset()
+        latched = frozenset(episode.addresses) & d.withdrawn - exempt if episode else frozenset()
         if episode and latched:
             id_ = held_id("withdrawal", zone.name, d.key, latched, episode.number)
             if held.is_approved(ground.operator, id_, ground.now):

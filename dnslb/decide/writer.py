@@ -184,10 +184,9 @@ class Writer:
     ) -> list[Intent]:
         if self._store.memory.committed < zone.needs_version:
             return []
-        changes = tuple(plan.changes)
-        if any(out.changes == changes for out in zone.outstanding.values()):
+        outgoing = Plan(zone.name, tuple(plan.changes), lease.term, zone.basis)
+        if outgoing.id in zone.outstanding:
             return []
-        outgoing = Plan(zone.name, changes, lease.term, zone.basis)
         owned = {name for name in self._zones.names_in(zone.name) if name in balancers}
         owned |= self._store.operator.deletions.keys()
         try:

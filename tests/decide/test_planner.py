@@ -45,3 +45,34 @@ def test_a_family_is_not_given_up_for_somebody_elses_addresses() -> None:
     assert world.command("approve", *world.held()).ok
     assert not world.dns(WWW)
     assert world.dns(WWW, "AAAA") == (six,)
+
+
+def test_another_sentence_for_the_same_change_is_not_another_write() -> None:
+    """What lives elsewhere turned while the write was under way: it is sent once."""
+    spare = endpoint(f"tcp://{C}:80", priority=1)
+    lb = balancer(WWW, endpoint(f"tcp://{A}:80"), endpoint(f"tcp://{B}:80"), spare)
+    world = World(settings(lb)).start()
+    world.vote_all("up")
+    world.wait(5)
+    world.slow = True
+    world.vote_all({A: "down"})
+    world.vote_all({C: "down"})
+    assert len(world.waiting) == 1
+    world.finish_writes()
+    assert world.dns(WWW) == (B,)
+    assert "zone-error" not in world.kinds()
+
+
+def test_an_approval_holds_while_an_operator_takes_one_of_the_addresses_out() -> None:
+    """The id is that of what is held: without what leaves anyway, on its way or gone."""
+    world = World(settings(balancer(WWW, A, B, C, D, max_withdraw=0.25))).start()
+    world.vote_all("up")
+    world.wait(5)
+    world.vote_all({A: "down", B: "down", C: "down"})
+    world.slow = True
+    assert world.command("force-down", B).ok
+    assert world.dns(WWW) == (B, C, D)
+    assert world.command("approve", *world.held()).ok
+    after = world.waiting[-1].changes[0].after
+    assert after is not None
+    assert after.values == (D,)
