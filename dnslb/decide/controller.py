@@ -7,8 +7,6 @@ freezes that one; anything else that raises ends the process (`safety.md` 4.8).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from dnslb.decide import attention, reason
 from dnslb.decide.agents import AgentLedger
 from dnslb.decide.balancer import Balancer
@@ -126,17 +124,14 @@ class Controller:
                     self._balancers[name].zone = self._zones.of_owner.get(name)
                     self._dirty.add(name)
             case Committed(ticket, state):
-                before = self._store.operator
-                ended = self._store.committed(ticket, state)
-                self._touch_overrides(before.overrides.keys() ^ state.operator.overrides.keys())
-                self._touch_overrides(
-                    k for k, o in state.operator.overrides.items() if before.overrides.get(k) != o
-                )
-                self._finish(ended)
+                before, after = self._store.operator.overrides, state.operator.overrides
+                changed = {k for k in {*before, *after} if before.get(k) != after.get(k)}
+                self._dirty |= {lb for lb, _ in changed} & self._balancers.keys()
+                self._finish(self._store.committed(ticket, state), now)
             case CommitFailed(ticket, sentence):
                 self._journal.count("commit_failures")
                 self._journal.log("state-store", f"decisions could not be stored: {sentence}", now)
-                self._finish(self._store.failed(ticket, sentence, now))
+                self._finish(self._store.failed(ticket, sentence, now), now)
             case CommandGiven(ticket, _):
                 self._take_command(event, now)
             case LoopStalled(stalled_s):
@@ -149,9 +144,7 @@ class Controller:
                 self._take_lease(lease, now)
             case StateLoaded(state, guard_age_s):
                 self._store.load(state, guard_age_s, now, force=self._lease is None)
-                self._restore_flaps(now)
-                self._want_zones()
-                self._dirty |= self._balancers.keys()
+                self._rest_on_memory(now)
             case SettingsChanged(settings):
                 self._configure(settings, now)
             case PublicationChecked(plan_id, lagging):
@@ -194,6 +187,12 @@ class Controller:
         for name, balancer in self._balancers.items():
             balancer.zone = self._zones.of_owner.get(name)
 
+    def _rest_on_memory(self, now: Now) -> None:
+        """What is stored was loaded or taken over: everything is looked at again."""
+        self._restore_flaps(now)
+        self._want_zones()
+        self._dirty |= self._balancers.keys()
+
     def _restore_flaps(self, now: Now) -> None:
         if not self._balancers:
             return
@@ -217,9 +216,7 @@ class Controller:
         wait_s = 0.0 if calm else capabilities.write_s_max
         self._zones.take_over(now.mono + wait_s)
         self._store.take_over(now)
-        self._restore_flaps(now)
-        self._want_zones()
-        self._dirty |= self._balancers.keys()
+        self._rest_on_memory(now)
         self._journal.log("lease", f"{lease.holder} may write now (term {lease.term})", now)
 
     def _resign_if_fenced(self, failure: Failure, now: Now) -> None:
@@ -261,17 +258,14 @@ class Controller:
         if accepted is not None and accepted.forget:
             self._want_zones()
 
-    def _finish(self, ended: Ended | None) -> None:
-        """A command's commit is over: look again at what it concerns, and tell who waits."""
+    def _finish(self, ended: Ended | None, now: Now) -> None:
+        """A commit is over: look again at what it concerns, and tell who waits."""
+        if self._store.take_over_late(now):
+            self._rest_on_memory(now)
         if ended is None:
             return
         self._dirty |= set(ended.accepted.lbs) & self._balancers.keys()
         self._out.append(answer(ended))
-
-    def _touch_overrides(self, keys: Iterable[tuple[str, str]]) -> None:
-        for lb, _ in keys:
-            if lb in self._balancers:
-                self._dirty.add(lb)
 
     def _evaluate(self, now: Now) -> None:
         """Tally to desired for whatever changed; then, for the lease holder, what may go out."""
@@ -322,7 +316,7 @@ class Controller:
         evaluated, self._evaluated = self._evaluated, set()
         evaluated &= self._balancers.keys()
         leads = self._lease is not None
-        if not self._store.loaded or not (leads or self._settings.dry_run):
+        if not self._store.is_ready or not (leads or self._settings.dry_run):
             return
         if self._settings.provider is not None:
             self._out += self._zones.requests(self._settings, now)

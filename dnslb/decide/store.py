@@ -58,6 +58,7 @@ class Store:
         self._state = StoredState()
         self._composed_mono = 0.0
         self._flaps: Mapping[Member, Flaps] = {}
+        self._taking_over = False
         self._tickets = 0
         self._record: _Proposed | None = None
         self._commands: dict[int, tuple[int, Accepted]] = {}
@@ -86,6 +87,7 @@ class Store:
         if force or not self.loaded:
             self._flaps = state.checkpoint.guard.flaps
             self.memory.load(state.checkpoint, guard_age_s, now)
+            self._taking_over = False
         self.loaded = True
 
     def guard_age_s(self, now: Now) -> float:
@@ -93,10 +95,24 @@ class Store:
         return now.mono - self._composed_mono
 
     def take_over(self, now: Now) -> None:
-        """A new lease: the stored memory is the predecessor's last word."""
-        if self.loaded:
-            self.memory.load(self._state.checkpoint, self.guard_age_s(now), now)
-            self._flaps = self._state.checkpoint.guard.flaps
+        """A new lease: the stored memory is the predecessor's last word. If that was this
+        instance and its last word is not stored yet, wait for it."""
+        self._taking_over = True
+        self.take_over_late(now)
+
+    def take_over_late(self, now: Now) -> bool:
+        """Takes the stored memory over if that is still to be done and can be."""
+        if not (self._taking_over and self.loaded and self._record is None):
+            return False
+        self._taking_over = False
+        self.memory.load(self._state.checkpoint, self.guard_age_s(now), now)
+        self._flaps = self._state.checkpoint.guard.flaps
+        return True
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether decisions may rest on the memory."""
+        return self.loaded and not self._taking_over
 
     def take_flaps(self) -> Mapping[Member, Flaps]:
         """Remembered flaps that no damper has taken yet."""

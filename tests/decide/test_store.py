@@ -83,3 +83,25 @@ def test_any_commit_that_succeeds_ends_the_row() -> None:
     assert "state-store" in world.kinds()
     assert world.command("drain", A).ok
     assert "state-store" not in world.kinds()
+
+
+def test_a_take_over_waits_for_what_this_instance_stored_last() -> None:
+    """A slow disk, and the lease lost and gained meanwhile: what was held stays held."""
+    c, d = "192.0.2.3", "192.0.2.4"
+    world = World(settings(balancer(WWW, A, B, c, d, max_withdraw=0.5))).start()
+    world.vote_all("up")
+    world.wait(5)
+    world.vote_all({A: "down", B: "down"})
+    world.hold_commits = True
+    world.vote_all({c: "down"})
+    held = world.held()
+    assert len(held) == len(world.commits_held) == 1
+    world.feed(LeaseChanged(None))
+    world.wait(61)
+    world.feed(LeaseChanged(world.lease(term=1, nonce="n2")))
+    world.wait(1)
+    assert len(world.commits_held) == 1
+    world.finish_commits()
+    world.wait(1)
+    assert world.dns(WWW) == (c, d)
+    assert world.held() == held

@@ -94,6 +94,8 @@ class World:
         self.answers: dict[int, Answer] = {}
         self.resigned: list[str] = []
         self.commits: list[Commit] = []
+        self.hold_commits = False
+        self.commits_held: list[Commit] = []
         self.hold_reads = False
         self.reads_held: list[ReadZone] = []
         self.refused = 0
@@ -143,6 +145,8 @@ class World:
                 self.reads_held.append(intent)
             case ReadZone(zone, names):
                 return [ZoneRead(ReadOutcome(zone, self._read(zone, names)))]
+            case Commit() if self.hold_commits:
+                self.commits_held.append(intent)
             case Commit(ticket, changes):
                 self.commits.append(intent)
                 if self.fail_commit:
@@ -218,6 +222,14 @@ class World:
         """Answers the oldest read that was held back: with what stands now, or with what stood."""
         zone, names = self.reads_held[0].zone, self.reads_held.pop(0).names
         self.feed(ZoneRead(ReadOutcome(zone, reading or self._read(zone, names))))
+
+    def finish_commits(self) -> None:
+        """The store answers what was held back, in order."""
+        self.hold_commits = False
+        held, self.commits_held = self.commits_held, []
+        for commit in held:
+            for event in self._carry_out(commit):
+                self.feed(event)
 
     def finish_writes(self) -> None:
         plans, self.waiting = self.waiting, []
