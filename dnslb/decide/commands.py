@@ -131,7 +131,7 @@ def _override(command: Command, kind: OverrideKind, sight: Sight, now: Now) -> A
     overrides = tuple(
         Override(
             balancer.lb.name,
-            endpoint.label,
+            endpoint.id,
             kind,
             command.reason.strip(),
             command.by,
@@ -142,7 +142,7 @@ def _override(command: Command, kind: OverrideKind, sight: Sight, now: Now) -> A
     )
     what = {"drain": "drained", "force-up": "forced up", "force-down": "forced down"}[kind]
     until = "" if command.expires_wall is None else f" until {reason.instant(command.expires_wall)}"
-    labels = reason.listed([f"{e.label} in {b.lb.name}" for b, e in found])
+    labels = reason.listed([f"{e.spoken} in {b.lb.name}" for b, e in found])
     return Accepted(
         (SetOverrides(overrides),), f"{labels} {_is(found)} {what}{until}", *_concerned(found)
     )
@@ -183,17 +183,31 @@ def _check_drain(balancer: Balancer, endpoints: list[Endpoint], insist: bool) ->
 
 
 def _clear(command: Command, sight: Sight) -> Accepted:
-    found = [
-        (b, e)
-        for b, e in targets(command, sight)
-        if (b.lb.name, e.label) in sight.operator.overrides
-    ]
+    """Ends overrides, also of endpoints and load balancers that have left the configuration."""
+    if len(command.subjects) != 1:
+        raise CommandRefused("exactly one endpoint was expected")
+    wanted = command.subjects[0]
+    lb = None if command.lb is None else to_name(command.lb)
+    found = []
+    for name, id_ in sorted(sight.operator.overrides):
+        endpoint = _configured(sight, name, id_) or Endpoint.from_id(id_)
+        if lb in (None, name) and endpoint.is_called(wanted):
+            found.append((name, endpoint))
     if not found:
-        raise CommandRefused(f"nothing overrides {command.subjects[0]}; see dnslbctl overrides")
-    keys = tuple((b.lb.name, e.label) for b, e in found)
-    labels = reason.listed([f"{e.label} in {b.lb.name}" for b, e in found])
-    sentence = f"{labels} {_is(found)} judged by the agents again"
-    return Accepted((ClearOverrides(keys),), sentence, *_concerned(found))
+        where = f" in {lb}" if lb else ""
+        raise CommandRefused(f"nothing overrides {wanted}{where}; see dnslbctl overrides")
+    keys = tuple((name, endpoint.id) for name, endpoint in found)
+    labels = reason.listed([f"{endpoint.spoken} in {name}" for name, endpoint in found])
+    sentence = f"{labels} {'is' if len(found) == 1 else 'are'} judged by the agents again"
+    lbs = tuple(dict.fromkeys(name for name, _ in found))
+    addresses = tuple(dict.fromkeys(endpoint.address for _, endpoint in found))
+    return Accepted((ClearOverrides(keys),), sentence, lbs, addresses)
+
+
+def _configured(sight: Sight, lb: str, id_: str) -> Endpoint | None:
+    balancer = sight.balancers.get(lb)
+    endpoints = balancer.lb.endpoints if balancer is not None else ()
+    return next((endpoint for endpoint in endpoints if endpoint.id == id_), None)
 
 
 def _scope(command: Command, sight: Sight) -> str:

@@ -16,7 +16,7 @@ Word = Literal["force-up", "force-down", "drain"]
 
 
 def override_of(operator: OperatorState, lb: str, endpoint: Endpoint) -> Override | None:
-    return operator.overrides.get((lb, endpoint.label))
+    return operator.overrides.get((lb, endpoint.id))
 
 
 def word_on(overrides: Sequence[Override | None]) -> Word | None:

@@ -197,6 +197,24 @@ class Endpoint:
         return self.monitor.url
 
     @property
+    def id(self) -> str:
+        """What tells it from all others of its load balancer: the label, with the published
+        address where the label does not show it, since one monitor can speak for several."""
+        if self.monitor.host == self.address:
+            return self.label
+        return f"{self.label}={self.address}"
+
+    @classmethod
+    def from_id(cls, text: str) -> Endpoint:
+        """An endpoint known only by its id (it left the configuration); raises `InvalidValue`."""
+        label, _, address = text.rpartition("=")
+        try:
+            return cls(Monitor.from_url(label), to_address(address))
+        except InvalidValue:
+            monitor = Monitor.from_url(text)
+            return cls(monitor, monitor.host)
+
+    @property
     def spoken(self) -> str:
         """The label, behind the published address where the label does not show it."""
         if self.monitor.host == self.address:
@@ -207,6 +225,7 @@ class Endpoint:
         """Whether an operator who writes ``text`` means this endpoint."""
         monitor = self.monitor
         return text in (
+            self.id,
             monitor.url,
             monitor.plain_url,
             monitor.host_port,

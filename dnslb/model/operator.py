@@ -16,7 +16,7 @@ ANY_SCOPE = ""
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """One endpoint of one load balancer; ``expires_wall`` None means without end."""
+    """One endpoint (by its id) of one load balancer; ``expires_wall`` None means without end."""
 
     lb: str
     endpoint: str
