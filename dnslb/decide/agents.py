@@ -38,9 +38,19 @@ def fresh_until(report: Report, skew_s: float | None, age_s_max: float) -> float
     return by_time if report.stored else min(by_arrival, by_time)
 
 
+def _seen_mono(report: Report, skew_s: float | None) -> float:
+    """When the agent saw this, on our monotonic clock; what was found in a store is as old as
+    its ``Time`` says, however late it was found."""
+    if not report.stored or report.sent_wall is None:
+        return report.seen_mono
+    age_s = report.arrived_wall - report.sent_wall - (skew_s or 0.0)
+    return report.arrived_mono - max(0.0, age_s)
+
+
 @dataclass(slots=True)
 class _Agent:
     report: Report | None = None
+    seen_mono: float = float("-inf")
     until_mono: float = float("-inf")
     complete_mono: float = float("-inf")
     skews: deque[float] = field(default_factory=lambda: deque(maxlen=_SKEW_SAMPLES))
@@ -52,6 +62,13 @@ class _Agent:
     @property
     def skew_s(self) -> float | None:
         return min(self.skews) if self.skews else None
+
+    def note_skew(self, sample_s: float) -> None:
+        """A report can be late for many reasons, but it comes before it was sent for one only: a
+        clock that is ahead. Once that is put right, the samples from before prove nothing."""
+        if sample_s >= -SKEW_MAX_S and self.skews and min(self.skews) < -SKEW_MAX_S:
+            self.skews.clear()
+        self.skews.append(sample_s)
 
 
 class Witnesses(NamedTuple):
@@ -96,11 +113,12 @@ class AgentLedger:
         agent = self._agents.get(report.agent)
         if agent is None:
             return False
-        if agent.report is not None and report.seen_mono < agent.report.seen_mono:
+        seen_mono = _seen_mono(report, agent.skew_s)
+        if seen_mono < agent.seen_mono:
             return False
         if report.sent_wall is not None and not report.stored and report.age_s == 0.0:
-            agent.skews.append(report.arrived_wall - report.sent_wall)
-        agent.report = report
+            agent.note_skew(report.arrived_wall - report.sent_wall)
+        agent.report, agent.seen_mono = report, seen_mono
         agent.votes_list = None
         agent.until_mono = fresh_until(report, agent.skew_s, self._age_s_max)
         if report.complete and report.arrived_mono < agent.until_mono:
