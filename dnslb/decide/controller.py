@@ -207,6 +207,7 @@ class Controller:
         held, self._lease = self._lease, lease
         if lease is None:
             if held is not None:
+                self._writer.forget(list(self._writer.plans))
                 self._journal.log("lease", "the right to write is gone; nothing is written", now)
             return
         if held is not None and held.token == lease.token:

@@ -6,7 +6,7 @@ The lease is asked once more, at the very end, by the zone worker: here it only 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from dnslb.decide import held, reason
 from dnslb.decide.balancer import Balancer
@@ -57,6 +57,13 @@ class Writer:
         for names in self._unsettled.values():
             names.intersection_update(settings.by_name)
 
+    def forget(self, zones: Collection[str]) -> None:
+        """Nothing is open any more in these zones: not ours to write, or not ours at all."""
+        for zone in zones:
+            self.plans.pop(zone, None)
+            self._unsettled.pop(zone, None)
+        self.ledger.forget_zones(zones)
+
     def is_settled(self, balancer: Balancer) -> bool:
         """Whether DNS is as wanted there, known as ours, with nothing held: then a round has
         nothing to find. Asked as each load balancer is evaluated, so that rounds stay short."""
@@ -87,6 +94,8 @@ class Writer:
         now: Now,
     ) -> list[Intent]:
         """Plans anew what changed or is still open, and returns what is to be done now."""
+        if gone := self.plans.keys() - self._zones.by_name.keys():
+            self.forget(gone)
         work = self._work(dirty, balancers)
         ground = Ground(
             self._store.memory, self._store.operator, settings, gate.no_withdrawals, now

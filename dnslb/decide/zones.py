@@ -50,6 +50,9 @@ class Zones:
             self._members[self.of_owner.pop(name)].discard(name)
         for name in wanted - self.of_owner.keys() - self._searches.keys():
             self._searches[name] = _Search()
+        for zone in [z for z, owners in self._members.items() if not owners]:
+            if not self.by_name[zone].outstanding:
+                del self._members[zone], self.by_name[zone]
         self._search_due_mono = float("-inf")
 
     def place(self, name: str, zone: str) -> None:

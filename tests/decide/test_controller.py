@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dnslb.decide.events import LeaseChanged
+from dnslb.decide.events import LeaseChanged, SettingsChanged
 from dnslb.model.outcome import Failure
 from tests.decide.world import World, balancer, settings
 
@@ -84,3 +84,39 @@ def test_who_loses_the_fence_writes_no_more(where: str) -> None:
     assert world.dns(WWW) == (A, B)
     world.feed(LeaseChanged(world.lease(term=1, nonce="n2")))
     assert world.dns(WWW) == (B,)
+
+
+def test_a_zone_that_serves_no_name_any_more_is_forgotten() -> None:
+    """With its error, its held changes and its reads: nobody could ever end them."""
+    old, new = balancer("www.old.org", A, B, max_withdraw=0.0), balancer(WWW, B)
+    world = World(settings(old, new), zones=("example.org", "old.org")).start()
+    world.vote_all("up")
+    world.wait(5)
+    world.vote_all({A: "down"})
+    world.refuse_reads("unreachable")
+    world.command("sync")
+    assert set(world.kinds()) >= {"held-withdrawal", "zone-error"}
+    world.settings = settings(new)
+    world.feed(SettingsChanged(world.settings))
+    assert world.command("release", "www.old.org").ok
+    world.refuse_reads(None)
+    world.command("sync")
+    world.wait(1000)
+    assert list(world.status.zones) == ["example.org"]
+    assert world.kinds() == []
+    assert not world.held()
+
+
+def test_who_does_not_lead_shows_no_open_changes() -> None:
+    """What is held is asked of the lease holder; here it would only grow old."""
+    world = World(settings(balancer(WWW, A, B, max_withdraw=0.0))).start()
+    world.vote_all("up")
+    world.wait(5)
+    world.vote_all({A: "down"})
+    held = world.held()
+    assert held
+    world.feed(LeaseChanged(None))
+    assert not world.held()
+    assert "held-withdrawal" not in world.kinds()
+    world.feed(LeaseChanged(world.lease(term=1, nonce="n2")))
+    assert world.held() == held
