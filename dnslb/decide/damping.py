@@ -7,6 +7,7 @@ neither a loss nor a return: what was settled stays settled.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,14 +71,14 @@ class Damper:
             if now.mono < due:
                 return due
             if self.settled == "living":
-                self._lose(now.mono)
+                self._lose(policy, now.mono)
             self.settled = "dead"
         return None
 
-    def _lose(self, mono: float) -> None:
+    def _lose(self, policy: Policy, mono: float) -> None:
         self.lived_mono = self.since_mono
         if self.returned_mono is not None and mono - self.returned_mono <= FLAP_WINDOW_S:
-            self.flaps = self.flap_count(mono) + 1
+            self.flaps = min(self.flap_count(mono) + 1, _flaps_max(policy))
             self.flaps_changed_mono = mono
         self.returned_mono = None
 
@@ -120,6 +121,11 @@ class Damper:
         if flaps.returned_age_s is not None and self.settled != "dead":
             returned_mono = mono - flaps.returned_age_s - older_s
             self.returned_mono = max(returned_mono, self.returned_mono or returned_mono)
+
+
+def _flaps_max(policy: Policy) -> int:
+    """More would not make `up-after` longer, only later to halve."""
+    return max(1, math.ceil(math.log2(UP_AFTER_S_MAX / max(policy.up_after_s, 0.1))))
 
 
 def combined(states: list[VerdictState]) -> VerdictState:
