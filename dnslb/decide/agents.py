@@ -155,6 +155,11 @@ class AgentLedger:
                 sees_life and agent not in sees_life and agent.votes.count(DOWN) > 1
             )
 
+    def void_rounds(self) -> None:
+        """After a stall: what was told before it, were it a moment ago, is no round any more."""
+        for agent in self._agents.values():
+            agent.complete_mono = float("-inf")
+
     def rounds_since(self, since_mono: float) -> int:
         """How many agents have told a full round that arrived at or after this instant."""
         return sum(agent.complete_mono >= since_mono for agent in self._agents.values())

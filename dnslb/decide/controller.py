@@ -136,6 +136,7 @@ class Controller:
                 self._take_command(event, now)
             case LoopStalled(stalled_s):
                 self._journal.count("loop_stalls")
+                self._agents.void_rounds()
                 self._gate.stalled(now)
                 self._journal.log(
                     "stall", f"our own event loop stood still for {stalled_s:.2f} s", now

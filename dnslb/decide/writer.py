@@ -71,6 +71,8 @@ class Writer:
         zone = self._zones.by_name.get(self._zones.of_owner.get(name, ""))
         if zone is None or balancer.frozen is not None or not self._zones.is_readable(zone):
             return False
+        if zone.write_trouble is not None:
+            return False
         if name in self._unsettled.get(zone.name, ()) or name in zone.cnames:
             return False
         if name not in zone.names_read:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dnslb.decide.events import LeaseChanged, SettingsChanged
+from dnslb.decide.events import LeaseChanged, LoopStalled, SettingsChanged
 from dnslb.model.outcome import Failure
 from tests.decide.world import World, balancer, settings
 
@@ -120,3 +120,22 @@ def test_who_does_not_lead_shows_no_open_changes() -> None:
     assert "held-withdrawal" not in world.kinds()
     world.feed(LeaseChanged(world.lease(term=1, nonce="n2")))
     assert world.held() == held
+
+
+def test_a_round_told_just_before_a_stall_is_void() -> None:
+    """Were it in the same instant: what was under way then proves nothing."""
+    world = World(settings(balancer(WWW, A, B))).start()
+    world.vote_all("up")
+    world.wait(5)
+    world.slow = True
+    world.vote_all({A: "down"})
+    world.slow = False
+    world.refuse_writes(Failure("gated", "replaced"))
+    world.finish_writes()
+    world.refuse_writes(None)
+    world.feed(LoopStalled(0.5))
+    world.wait(1)
+    assert world.status.gate is not None
+    assert world.dns(WWW) == (A, B)
+    world.vote_all({A: "down"})
+    assert world.dns(WWW) == (B,)

@@ -96,3 +96,17 @@ def test_a_reading_of_an_older_lease_is_no_basis() -> None:
     world.finish_read()
     assert not world.waiting
     assert world.status.loadbalancers[WWW].published == (B,)
+
+
+@pytest.mark.parametrize("kind", ["conflict", "temporary", "refused"])
+def test_a_write_that_fails_when_nobody_wants_it_any_more_is_no_trouble(kind: str) -> None:
+    """Life returned while it was under way, and the zone is as wanted."""
+    world = published(A, B)
+    world.slow = True
+    world.vote_all({A: "down"})
+    world.vote_all({A: "up"})
+    world.refuse_writes(Failure(kind, "no"))  # type: ignore[arg-type]
+    world.finish_writes()
+    world.wait(60)
+    assert world.dns(WWW) == (A, B)
+    assert world.kinds() == []
