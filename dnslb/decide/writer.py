@@ -71,7 +71,7 @@ class Writer:
         zone = self._zones.by_name.get(self._zones.of_owner.get(name, ""))
         if zone is None or balancer.frozen is not None or not self._zones.is_readable(zone):
             return False
-        if zone.write_trouble is not None:
+        if zone.write_trouble is not None or zone.quarantine.trouble is not None:
             return False
         if name in self._unsettled.get(zone.name, ()) or name in zone.cnames:
             return False
@@ -105,7 +105,7 @@ class Writer:
         plans = self._planner.plan(work, self._zones.by_name.values(), ground)
         self.plans.update(plans)
         self.due_mono = min((p.due_mono for p in self.plans.values()), default=None)
-        ready: list[tuple[Zone, ZonePlan]] = []
+        ready: list[tuple[Zone, ZonePlan, list[Change]]] = []
         for name, plan in plans.items():
             zone = self._zones.by_name[name]
             unread = self._unsettled.get(name, set()) - zone.names_read
@@ -115,18 +115,18 @@ class Writer:
             self._store.settle(names=plan.deleted_names)
             if not (plan.changes or plan.waiting):
                 zone.nothing_to_write()
-            if plan.changes and zone.blocked is None:
-                ready.append((zone, plan))
+            if zone.blocked is None and (changes := zone.quarantine.select(plan.changes, now)):
+                ready.append((zone, plan, changes))
         self.ledger.prune()
         self._log_held(now)
         if lease is None:
             return []
-        for zone, plan in ready:
-            self._intend(zone, plan.changes)
+        for zone, _, changes in ready:
+            self._intend(zone, changes)
         commit = self._store.propose_record(balancers.values(), now)
         intents: list[Intent] = [commit] if commit else []
-        for zone, plan in ready:
-            intents += self._send(zone, plan, balancers, lease, now)
+        for zone, plan, changes in ready:
+            intents += self._send(zone, plan, changes, balancers, lease, now)
         return intents
 
     def _work(
@@ -189,13 +189,14 @@ class Writer:
         self,
         zone: Zone,
         plan: ZonePlan,
+        changes: list[Change],
         balancers: Mapping[str, Balancer],
         lease: Lease,
         now: Now,
     ) -> list[Intent]:
         if self._store.memory.committed < zone.needs_version:
             return []
-        outgoing = Plan(zone.name, tuple(plan.changes), lease.term, zone.basis)
+        outgoing = Plan(zone.name, tuple(changes), lease.term, zone.basis)
         if outgoing.id in zone.outstanding:
             return []
         owned = {name for name in self._zones.names_in(zone.name) if name in balancers}
@@ -226,7 +227,9 @@ class Writer:
                     zone.not_before_mono = max(zone.not_before_mono, now.mono + _GATED_WAIT_S)
                 return
             self.ledger.failed(plan, result)
-            if zone is not None:
+            if zone is not None and result.kind == "refused":
+                zone.take_refusal(plan, result, now)
+            elif zone is not None:
                 zone.take_write_failure(result, now)
             return
         if zone is not None:

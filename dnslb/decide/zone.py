@@ -8,31 +8,13 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from dnslb.decide.backoff import Trouble, backoff_s, worse
+from dnslb.decide.quarantine import Quarantine
 from dnslb.model.instant import Now
 from dnslb.model.outcome import Failure, Receipt
 from dnslb.model.plan import Plan
 from dnslb.model.rrset import RRset, RRsetKey, ZoneReading
 from dnslb.model.status import ZoneView
-
-BACKOFF_S = 0.5
-BACKOFF_S_MAX = 300.0
-REFUSED_S = 30.0
-
-
-def backoff_s(failures: int, failure: Failure) -> float:
-    """Seconds until the next try: doubling, jittered, never sooner than the provider said."""
-    first = REFUSED_S if failure.kind == "refused" else BACKOFF_S
-    waited = min(first * 2.0 ** min(failures - 1, 20), BACKOFF_S_MAX) * (0.5 + failure.jitter / 2)
-    return max(waited, failure.retry_after_s or 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Failures in a row of reading or of writing; ``error``: what the last one said."""
-
-    failures: int
-    error: str
-    since_wall: float
 
 
 @dataclass(slots=True)
@@ -57,6 +39,7 @@ class Zone:
     outstanding: dict[str, Plan] = field(default_factory=dict)
     read_trouble: Trouble | None = None
     write_trouble: Trouble | None = None
+    quarantine: Quarantine = field(default_factory=Quarantine)
     not_before_mono: float = float("-inf")
     written_mono: float = float("-inf")
     success_wall: float | None = None
@@ -98,6 +81,7 @@ class Zone:
         if receipt.basis is not None:
             self.basis = receipt.basis
         self.success_wall = now.wall
+        self.quarantine.take_success({c.key.name for c in plan.changes})
         if not self.outstanding:
             self.write_trouble = None
 
@@ -105,7 +89,7 @@ class Zone:
         """What was known may be old now: read again, after the back-off."""
         self.reading = self.reading_is_void = False
         self.stale = True
-        self.read_trouble = _worse(self.read_trouble, failure, now)
+        self.read_trouble = worse(self.read_trouble, failure, now)
         wait_s = backoff_s(self.read_trouble.failures, failure)
         self.not_before_mono = max(self.not_before_mono, now.mono + wait_s)
 
@@ -113,21 +97,30 @@ class Zone:
         """Whatever went wrong, the next step is to read again, after the back-off; at once after
         a first conflict, which says only that somebody else was quicker."""
         self.stale = True
-        self.write_trouble = _worse(self.write_trouble, failure, now)
+        self.write_trouble = worse(self.write_trouble, failure, now)
         failures = self.write_trouble.failures
         if failure.kind != "conflict" or failures > 1:
             wait_s = backoff_s(failures, failure)
             self.not_before_mono = max(self.not_before_mono, now.mono + wait_s)
 
+    def take_refusal(self, plan: Plan, failure: Failure, now: Now) -> None:
+        """Of a plan with one name: that name's trouble, and no reason for the others to wait. Of
+        one with several, the zone's, until it is known whose."""
+        if self.quarantine.take_refusal({c.key.name for c in plan.changes}, failure, now):
+            self.stale = True
+        else:
+            self.take_write_failure(failure, now)
+
     def nothing_to_write(self) -> None:
         """The zone is as wanted: whatever could not be written is wanted no more."""
+        self.quarantine.keep(())
         if not self.outstanding:
             self.write_trouble = None
 
     @property
     def trouble(self) -> Trouble | None:
         """What is wrong here, if anything: a zone that cannot be read comes first."""
-        return self.read_trouble or self.write_trouble
+        return self.read_trouble or self.write_trouble or self.quarantine.trouble
 
     def needs_reading(self, names: AbstractSet[str], download_s: float, mono: float) -> bool:
         """Whether a read should be asked for now."""
@@ -145,6 +138,7 @@ class Zone:
     def next_due(self, download_s: float, upload_s: float, mono: float) -> float:
         """The next instant at which something may be possible here that is not possible now."""
         due = [self.not_before_mono, self.read_after_mono, self.written_mono + upload_s]
+        due.append(self.quarantine.next_due(mono))
         if self.read_mono is not None and not self.reading:
             due.append(self.read_mono + download_s)
         return min((at for at in due if at > mono), default=float("inf"))
@@ -159,9 +153,3 @@ class Zone:
             error=self.trouble.error if self.trouble else None,
             blocked=self.blocked,
         )
-
-
-def _worse(before: Trouble | None, failure: Failure, now: Now) -> Trouble:
-    if before is None:
-        return Trouble(1, failure.sentence, now.wall)
-    return Trouble(before.failures + 1, failure.sentence, before.since_wall)

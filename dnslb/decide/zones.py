@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dnslb.decide.backoff import backoff_s
 from dnslb.decide.intents import FindZones, Intent, ReadZone
 from dnslb.decide.settings import Settings
-from dnslb.decide.zone import Zone, backoff_s
+from dnslb.decide.zone import Zone
 from dnslb.model.instant import Now
 from dnslb.model.outcome import Failure
 from dnslb.model.rrset import RRsetKey
@@ -133,6 +134,7 @@ class Zones:
         for zone in self.by_name.values():
             zone.stale = True
             zone.not_before_mono = float("-inf")
+            zone.quarantine.retry()
         for search in self._searches.values():
             search.not_before_mono = float("-inf")
         self._search_due_mono = float("-inf")

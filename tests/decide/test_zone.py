@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dnslb.decide.backoff import BACKOFF_S_MAX, backoff_s
 from dnslb.decide.events import LeaseChanged
-from dnslb.decide.zone import BACKOFF_S_MAX, backoff_s
 from dnslb.model.outcome import Failure
 from dnslb.model.rrset import ZoneReading
 from tests.decide.world import World, balancer, settings

@@ -1,0 +1,34 @@
+"""Failures in a row and how long to wait after them. No clock, no luck: both come in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dnslb.model.instant import Now
+from dnslb.model.outcome import Failure
+
+BACKOFF_S = 0.5
+BACKOFF_S_MAX = 300.0
+REFUSED_S = 30.0
+
+
+def backoff_s(failures: int, failure: Failure) -> float:
+    """Seconds until the next try: doubling, jittered, never sooner than the provider said."""
+    first = REFUSED_S if failure.kind == "refused" else BACKOFF_S
+    waited = min(first * 2.0 ** min(failures - 1, 20), BACKOFF_S_MAX) * (0.5 + failure.jitter / 2)
+    return max(waited, failure.retry_after_s or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Failures in a row of reading or of writing; ``error``: what the last one said."""
+
+    failures: int
+    error: str
+    since_wall: float
+
+
+def worse(before: Trouble | None, failure: Failure, now: Now) -> Trouble:
+    if before is None:
+        return Trouble(1, failure.sentence, now.wall)
+    return Trouble(before.failures + 1, failure.sentence, before.since_wall)
