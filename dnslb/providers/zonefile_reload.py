@@ -26,14 +26,14 @@ OUTPUT_SHOWN_MAX = 300
 class ReloadCommand:
     """``text`` as configured. Raises `ConfigError` when it is no list of arguments."""
 
-    def __init__(self, text: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, text: str, timeout_s: float | None = None) -> None:
         try:
             self._arguments = tuple(shlex.split(text))
         except ValueError as e:
             raise ConfigError(f"file-reload-command {text!r} cannot be split: {e}") from e
         if not self._arguments:
             raise ConfigError("file-reload-command is empty; a command was expected")
-        self._timeout_s = timeout_s
+        self._timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
 
     async def run(self, zone: str, file: Path) -> str | None:
         """None when it ended well; else a sentence that says what went wrong.

@@ -15,6 +15,9 @@ from tests.providers.autodns_stage import (
     marker_record,
     run_on_mock_clock,
 )
+from tests.system.named import named
+
+__all__ = ["mock_time", "named", "stage"]
 
 
 @pytest.fixture
