@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dnslb.daemon.kinds import Address
 from dnslb.daemon.secret import Secret
 from dnslb.decide.settings import DriftPolicy, GuardSettings, Settings
 from dnslb.model.capabilities import Capabilities
 from dnslb.model.loadbalancer import LoadBalancer
+
+if TYPE_CHECKING:
+    from dnslb.providers.rfc2136_key import TsigKey
 
 Election = Literal["singleton", "k8s", "raft"]
 
@@ -91,8 +94,11 @@ class AutodnsConfig:
 
 @dataclass(frozen=True, slots=True)
 class BindConfig:
+    """``key``: what stands in the key file."""
+
     server: Address
     key_file: Path
+    key: TsigKey = field(repr=False)
     ownership: bool
 
 

@@ -11,11 +11,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dnslb.daemon import flags as f, part_flags as p
 from dnslb.daemon.duration import format_duration
 from dnslb.daemon.flag import Flag
-from dnslb.daemon.kinds import Address
 from dnslb.daemon.layers import Values
 from dnslb.daemon.problems import Findings
 from dnslb.decide.settings import AGENTS_MAX
@@ -93,6 +93,12 @@ def _check_provider(values: Values, findings: Findings) -> None:
         "octodns": (f.OWNER_ID, p.OCTODNS_CLASS),
     }
     _require(values, findings, f"provider {provider}", *needs.get(provider, ()))
+    url = values[p.AUTODNS_URL]
+    if provider == "autodns" and not _keeps_credentials(url):
+        findings.error(
+            values.place(p.AUTODNS_URL),
+            f"https was expected: {url} would get the password in the open",
+        )
     election = values[f.ELECTION]
     is_local = provider == "file" and not values[p.FILE_SHARED] and values.is_known(p.FILE_SHARED)
     if is_local and election in ("raft", "k8s"):
@@ -114,7 +120,7 @@ def _check_raft(values: Values, findings: Findings) -> None:
     known = values.is_known(p.RAFT_INSECURE)
     bind = p.RAFT_LISTEN if values.is_given(p.RAFT_LISTEN) else p.RAFT_ADDRESS
     address = values[bind]
-    if address is not None and known and not _is_loopback(address):
+    if address is not None and known and not _is_loopback(address.host):
         findings.error(
             values.place(bind),
             f"{address} is no loopback address: without TLS (-raft-ca, -raft-crt, -raft-key) "
@@ -169,7 +175,7 @@ def _check_files(values: Values, findings: Findings) -> None:
         *(p.HEALTHD_CA, p.HEALTHD_CRT, p.HEALTHD_KEY),
         *(p.RAFT_CA, p.RAFT_CRT, p.RAFT_KEY),
         *(p.ETCD_CA, p.ETCD_CRT, p.ETCD_KEY),
-        *(p.BIND_KEY_FILE, p.K8S_KUBECONFIG),
+        p.K8S_KUBECONFIG,
     )
     for flag in readable:
         path = values[flag]
@@ -239,8 +245,14 @@ def _check_report_age(
         )
 
 
-def _is_loopback(address: Address) -> bool:
+def _keeps_credentials(url: str) -> bool:
+    """Whether nobody on the way sees what is sent there."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or _is_loopback(parts.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
     try:
-        return ipaddress.ip_address(address.host).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return address.host.rstrip(".") == "localhost"
+        return host.rstrip(".") == "localhost"

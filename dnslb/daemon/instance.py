@@ -61,10 +61,11 @@ class Instance:
         self.config = config
         self.clock = clock or Clock()
         self.counters = Counters()
-        self.notices = Notices()
+        self.notices = Notices(lambda: self.clock.now().wall, self._redraw)
         self.log = EventLog()
         self._mailbox = Mailbox()
         self._observations = Observations(self.counters)
+        self._publication: registry.Publication | None = None
         self._more_sources = more_sources
         self.ready = trio.Event()
         self._stop_asked = trio.Event()
@@ -79,29 +80,28 @@ class Instance:
         """Runs until `stop` was called and everything has ended. Raises `DnslbError` (in a
         group, once tasks run) when it cannot start or must not go on."""
         config = self.config
+        self._publication = registry.make_publication(config, self.clock)
+        self._settings = config.to_settings(self.capabilities)
         self._election = registry.make_election(config, self.clock, lambda: self._gate.lease)
-        doors = Doors(config, self.counters)
+        self.doors = doors = Doors(config, self.counters)
+        self._wire()
         try:
-            provider = registry.make_provider(config, self.clock)
-            self._capabilities = provider.capabilities if provider else Capabilities()
-            self._settings = config.to_settings(self._capabilities)
-            hands = Hands(provider, self._gate, self.clock, self._tell) if provider else None
-            self.doors = doors
-            self._wire(hands)
             await doors.open()
             await self.sources.open()
             async with trio.open_nursery() as nursery:
-                fenced = self._capabilities.fenced
-                await nursery.start(self._serve_doors, fenced)
+                await nursery.start(self._serve_doors, self.capabilities.fenced)
                 await self._work()
                 doors.shut()
                 nursery.cancel_scope.deadline = self.clock.now().mono + CUT_OFF_S_MAX
         finally:
             await doors.aclose()
             await self.sources.aclose()
+            if self._publication is not None:
+                with trio.move_on_after(CUT_OFF_S_MAX, shield=True):
+                    await self._publication.aclose()
             self._election.close()
 
-    def _wire(self, hands: Hands | None) -> None:
+    def _wire(self) -> None:
         controller = Controller()
         first = controller.step(SettingsChanged(self._settings), self.clock.now())
         assert controller.status is not None
@@ -112,7 +112,7 @@ class Instance:
             controller,
             self._mailbox,
             clock=self.clock,
-            hands=hands,
+            hands=self._hands(),
             commits=self._commits,
             elector=self._election.elector,
             log=self.log,
@@ -122,6 +122,14 @@ class Instance:
         self._reconciler.carry_out(first)
         self.sources = SourceDesk(
             self.config, self.clock, self._settings, self._mailbox.deliver, self._more_sources
+        )
+
+    def _hands(self) -> Hands | None:
+        publication = self._publication
+        if publication is None:
+            return None
+        return Hands(
+            publication.provider, self._gate, self.clock, self._tell, fence=publication.fence
         )
 
     async def _serve_doors(
@@ -145,6 +153,8 @@ class Instance:
                 nursery.start_soon(self._election.elector.run, self._publish_lease)
             await nursery.start(self.sources.run)
             nursery.start_soon(StallWatch(self._stalled).run)
+            if self._publication is not None and self._publication.run is not None:
+                nursery.start_soon(self._publication.run, self.notices)
             self._phase = None
             self.ready.set()
             await self._stop_asked.wait()
@@ -215,22 +225,26 @@ class Instance:
 
     @property
     def capabilities(self) -> Capabilities:
-        return self._capabilities
+        """Those of the provider, once `run` has begun."""
+        publication = self._publication
+        return Capabilities() if publication is None else publication.provider.capabilities
 
     def reconfigure(self, config: Config) -> None:
         """Puts into force what a running instance can change; the rest stays as it was."""
         old = self._settings
         settings = replace(
-            config.to_settings(self._capabilities),
+            config.to_settings(self.capabilities),
             provider=old.provider,
             local_agent=old.local_agent,
             dry_run=old.dry_run,
         )
         self._settings = settings
+        if self._publication is not None:
+            self._publication.reload(config)
         self.sources.reconfigure(settings)
         self._tell(SettingsChanged(settings))
 
-    def redraw(self) -> None:
+    def _redraw(self) -> None:
         """Has the picture drawn anew, with the notices as they are."""
         self._tell(Woke())
 

@@ -7,9 +7,10 @@ result in force.
 from __future__ import annotations
 
 import socket
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from dnslb.daemon import flags as f, part_flags as p
 from dnslb.daemon.availability import VERIFY_OFF, check_availability
@@ -29,6 +30,7 @@ from dnslb.daemon.config import (
 )
 from dnslb.daemon.cross_checks import check
 from dnslb.daemon.default_places import default_control_socket, default_state_dir
+from dnslb.daemon.key_file import read_tsig_key
 from dnslb.daemon.layers import Values, gather
 from dnslb.daemon.loadbalancer_tables import Reading
 from dnslb.daemon.origin import FromFile
@@ -37,6 +39,9 @@ from dnslb.daemon.problems import Findings
 from dnslb.daemon.secret import Secret
 from dnslb.decide.settings import DriftPolicy, GuardSettings
 from dnslb.model.loadbalancer import LoadBalancer
+
+if TYPE_CHECKING:
+    from dnslb.providers.rfc2136_key import TsigKey
 
 
 def load_config(argv: Sequence[str], environ: Mapping[str, str]) -> Config:
@@ -51,8 +56,9 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str]) -> Config:
     guard, settings = _read_tables(values, environ, findings)
     check(values, loadbalancers, findings)
     check_availability(values, findings)
+    key = read_tsig_key(values, findings)
     findings.raise_if_fatal()
-    return _compose(values, loadbalancers, guard, settings, environ, findings)
+    return _compose(values, loadbalancers, guard, settings, key, environ, findings)
 
 
 def _name_instance(values: Values, findings: Findings) -> None:
@@ -106,6 +112,7 @@ def _compose(
     loadbalancers: tuple[LoadBalancer, ...],
     guard: GuardSettings,
     settings: Mapping[str, object],
+    key: TsigKey | None,
     environ: Mapping[str, str],
     findings: Findings,
 ) -> Config:
@@ -114,6 +121,8 @@ def _compose(
     raft = _raft(v) if election == "raft" else None
     state_dir = v[f.STATE_DIR] or default_state_dir(environ)
     secrets = [v[flag] for flag in (p.AUTODNS_PASSWORD, p.ETCD_PASSWORD)]
+    if key is not None:
+        secrets.append(Secret(b64encode(key.secret).decode()))
     return Config(
         election=cast("Election", election),
         instance_id=instance_id,
@@ -145,7 +154,7 @@ def _compose(
         kubernetes=_kubernetes(v) if election == "k8s" else None,
         file=_file(v) if provider == "file" else None,
         autodns=_autodns(v) if provider == "autodns" else None,
-        bind=_bind(v) if provider == "bind" else None,
+        bind=_bind(v, key) if key is not None else None,
         octodns=(
             OctodnsConfig(v[p.OCTODNS_CLASS] or "", settings) if provider == "octodns" else None
         ),
@@ -226,8 +235,8 @@ def _autodns(v: Values) -> AutodnsConfig:
     )
 
 
-def _bind(v: Values) -> BindConfig:
+def _bind(v: Values, key: TsigKey) -> BindConfig:
     server, key_file = v[p.BIND_SERVER], v[p.BIND_KEY_FILE]
     assert server is not None
     assert key_file is not None
-    return BindConfig(server, key_file, v[p.BIND_OWNERSHIP])
+    return BindConfig(server, key_file, key, v[p.BIND_OWNERSHIP])

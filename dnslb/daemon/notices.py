@@ -1,40 +1,41 @@
-"""What the daemon itself wants a person to see: rows beside those of the controller.
+"""What the daemon itself and its parts want a person to see: rows beside the controller's.
 
-Not decisions: these are about the process and its configuration (a reload that was refused, a
-setting that waits for a restart). They end when what they tell of ends.
+Not decisions: these are about the process, its configuration (a reload that was refused, a
+setting that waits for a restart) and its accounts. They end when what they tell of ends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from dnslb.model.status import SEVERITIES, Attention, Severity, Status
 
 
 class Notices:
-    """Rows by (kind, subject); the same one keeps its age while it lasts."""
+    """Rows by (kind, subject); the same one keeps its age while it lasts. ``wall``: seconds of
+    the wall clock. ``changed`` is called when a row came, went or reads differently."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall: Callable[[], float], changed: Callable[[], None]) -> None:
+        self._wall = wall
+        self._changed = changed
         self._rows: dict[tuple[str, str], Attention] = {}
 
     def put(
-        self,
-        severity: Severity,
-        kind: str,
-        subject: str,
-        sentence: str,
-        next_step: str,
-        at_wall: float,
+        self, severity: Severity, kind: str, subject: str, sentence: str, next_step: str
     ) -> None:
         older = self._rows.get((kind, subject))
-        since_wall = at_wall if older is None else older.since_wall
-        self._rows[(kind, subject)] = Attention(
-            severity, kind, subject, since_wall, sentence, next_step
-        )
+        since_wall = self._wall() if older is None else older.since_wall
+        row = Attention(severity, kind, subject, since_wall, sentence, next_step)
+        if row != older:
+            self._rows[kind, subject] = row
+            self._changed()
 
     def clear(self, kind: str) -> None:
-        for key in [key for key in self._rows if key[0] == kind]:
-            del self._rows[key]
+        stay = {key: row for key, row in self._rows.items() if key[0] != kind}
+        if len(stay) != len(self._rows):
+            self._rows = stay
+            self._changed()
 
     def added_to(self, status: Status) -> Status:
         """``status`` with these rows in their places, worst first."""

@@ -6,12 +6,13 @@ Law: what was given for a secret stands in no sentence.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from dnslb.daemon.kinds import LIST_LENGTH_MAX, Kind, Unshown
 from dnslb.daemon.origin import FromFile, Origin
 from dnslb.daemon.problems import Findings, found
-from dnslb.daemon.secret import read_secret
+from dnslb.daemon.secret import is_open_to_all, open_to_all, read_secret
 from dnslb.errors import InvalidValue
 
 
@@ -59,7 +60,9 @@ class Reader:
             return None
         try:
             if self._kind.is_secret:
-                return read_secret(text, self._environ)
+                secret = read_secret(text, self._environ)
+                self._warn_if_open(text)
+                return secret
             return self._kind.read(text)
         except Unshown as error:
             self._fail(below, str(error))
@@ -68,6 +71,16 @@ class Reader:
         except ValueError:
             self._fail(below, f"expected {self._kind.expected}, {shown}")
         return None
+
+    def _warn_if_open(self, text: str) -> None:
+        """Of a file with a secret in it that everybody here can read."""
+        path = None
+        if text.startswith("file:"):
+            path = Path(text.removeprefix("file:"))
+        elif isinstance(self._origin, FromFile) and not text.startswith("env:"):
+            path = Path(self._origin.document.name)
+        if path is not None and is_open_to_all(path):
+            self._findings.warn(self._origin.place(), open_to_all(path))
 
     def _text(self, raw: object) -> str | None:
         """A fitting value as text; None for one of a wrong type."""

@@ -10,14 +10,18 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+import trio
+
 from dnslb import __version__
 from dnslb.daemon.alone import Alone
-from dnslb.daemon.config import Config
+from dnslb.daemon.config import AutodnsConfig, BindConfig, Config, FileConfig
 from dnslb.errors import ConfigError
 from dnslb.model.lease import Lease
 from dnslb.net.clock import Clock
 from dnslb.ports.cluster import Cluster
 from dnslb.ports.elector import Elector
+from dnslb.ports.fence import Fence
+from dnslb.ports.noticeboard import Noticeboard
 from dnslb.ports.provider import Provider
 from dnslb.ports.source import Source
 from dnslb.ports.state_store import StateStore
@@ -57,16 +61,65 @@ def make_election(config: Config, clock: Clock, lease: Callable[[], Lease | None
     )
 
 
-def make_provider(config: Config, clock: Clock) -> Provider | None:
-    """None without ``-provider``. Raises `ConfigError` for settings that make no sense."""
+NameServers = Callable[[str], Awaitable[tuple[str, ...]]]
+
+
+async def _nothing_to_close() -> None:
+    await trio.lowlevel.checkpoint()
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Where DNS is written, with all that belongs to it.
+
+    ``fence``: None where no marker is kept. ``name_servers``: zone → the host names of its name
+    servers; None where the provider does not know them. ``run``: work of its own, until it is
+    cancelled. ``reload``: takes what a running provider can from a new configuration; a person
+    has seen to what it complained of. ``aclose``: when nothing reads or writes any more.
+    """
+
+    provider: Provider
+    fence: Fence | None = None
+    name_servers: NameServers | None = None
+    run: Callable[[Noticeboard], Awaitable[None]] | None = None
+    reload: Callable[[Config], None] = lambda config: None
+    aclose: Callable[[], Awaitable[None]] = _nothing_to_close
+
+
+def make_publication(config: Config, clock: Clock) -> Publication | None:
+    """None without ``-provider``. Opens nothing yet. Raises `ConfigError` for settings that make
+    no sense."""
     if config.provider is None:
         return None
     if config.file is not None:
-        from dnslb.providers.zonefile import ZoneFileProvider  # noqa: PLC0415 - lazy: start-up
-
-        file = config.file
-        return ZoneFileProvider(file.directory, file.reload_command, file.shared, clock)
+        return _file(config.file, clock)
+    if config.bind is not None:
+        return _bind(config.bind, config.owner_id or "", clock)
+    if config.autodns is not None:
+        return _autodns(config.autodns, config.owner_id or "")
     raise ConfigError(f"provider {config.provider} is not in this version yet")
+
+
+def _file(file: FileConfig, clock: Clock) -> Publication:
+    from dnslb.providers.zonefile import ZoneFileProvider  # noqa: PLC0415 - lazy: start-up
+
+    return Publication(ZoneFileProvider(file.directory, file.reload_command, file.shared, clock))
+
+
+def _bind(bind: BindConfig, owner_id: str, clock: Clock) -> Publication:
+    from dnslb.providers.rfc2136 import Rfc2136Provider  # noqa: PLC0415 - lazy: start-up
+
+    provider = Rfc2136Provider(bind.server, bind.key, owner_id, bind.ownership, clock=clock)
+    return Publication(provider, provider.fence, aclose=provider.aclose)
+
+
+def _autodns(autodns: AutodnsConfig, owner_id: str) -> Publication:
+    from dnslb.providers.autodns import AutoDnsProvider  # noqa: PLC0415 - lazy: start-up
+
+    provider = AutoDnsProvider(
+        autodns.url, autodns.username, autodns.password.reveal, autodns.context, owner_id
+    )
+    return Publication(provider, provider.fence)
 
 
 class LocalSource(Source, Protocol):

@@ -43,7 +43,6 @@ async def reload(instance: Instance, load: Callable[[], Config]) -> None:
             sentence.partition(" ")[0],
             sentence,
             "restart this instance when it suits",
-            instance.clock.now().wall,
         )
     instance.counters.reloads += 1
     instance.reconfigure(config)
@@ -71,9 +70,7 @@ def _refuse(instance: Instance, problems: ConfigProblems) -> None:
         str(instance.config.source or "the configuration"),
         sentence,
         "correct it (dnslb check -cfg FILE names every mistake), then reload again",
-        instance.clock.now().wall,
     )
-    instance.redraw()
 
 
 def _log_as(config: Config, running: Config) -> None:

@@ -6,7 +6,9 @@ Law: a secret is in no log, dump, status, error or ``repr``; only `Secret.reveal
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NoReturn
 
 from dnslb.errors import InvalidValue
@@ -86,3 +88,15 @@ def _from_file(path: str) -> str:
     if not text:
         raise InvalidValue(f"the file {path!r} that it names is empty")
     return text
+
+
+def is_open_to_all(path: Path) -> bool:
+    """Whether every user of this machine may read it, as far as its own mode says."""
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except (OSError, ValueError):
+        return False
+
+
+def open_to_all(path: Path) -> str:
+    return f"every user of this machine can read {str(path)!r}: chmod o-r takes that from them"

@@ -31,6 +31,7 @@ from dnslb.model.outcome import Failure, FailureKind, ReadOutcome, Receipt, Writ
 from dnslb.model.plan import Plan
 from dnslb.model.rrset import ZoneReading
 from dnslb.net.clock import Clock
+from dnslb.ports.fence import Fence
 from dnslb.ports.provider import PreparedWrite, Provider
 
 READ_S_MAX = 60.0
@@ -52,13 +53,14 @@ _KINDS: tuple[tuple[type[ProviderError], FailureKind], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What every worker shares."""
+    """What every worker shares. ``fence``: None where the provider keeps no marker."""
 
     provider: Provider
     gate: WriteGate
     clock: Clock
     tell: Tell
     luck: Luck = random.random
+    fence: Fence | None = None
 
     def failure(self, error: ProviderError) -> Failure:
         kind: FailureKind = next((k for t, k in _KINDS if isinstance(error, t)), "temporary")
