@@ -31,11 +31,13 @@ from dnslb.decide.intents import (
     PublishStatus,
     ReadZone,
     Resign,
+    Verify,
 )
 from dnslb.model.instant import Now
 from dnslb.model.status import Status
 from dnslb.net.clock import Clock
 from dnslb.ports.elector import Elector
+from dnslb.ports.verifier import Verifier
 
 
 class Decider(Protocol):
@@ -48,7 +50,8 @@ class Decider(Protocol):
 
 class Reconciler:
     """``hands`` None: no provider, so the controller never asks for zones. ``publish`` gets each
-    picture, ``answer`` the end of each operator's command."""
+    picture, ``answer`` the end of each operator's command. ``verifier`` None: nobody asks what
+    the servers answer, and the settings say why."""
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class Reconciler:
         log: EventLog,
         publish: Callable[[Status], None],
         answer: Callable[[Answer], None],
+        verifier: Verifier | None = None,
     ) -> None:
         self._controller = controller
         self._mailbox = mailbox
@@ -72,6 +76,7 @@ class Reconciler:
         self._log = log
         self._publish = publish
         self._answer = answer
+        self._verifier = verifier
         self._finder = ZoneFinder(hands) if hands is not None else None
         self._workers: dict[str, ZoneWorker] = {}
         self._nursery: trio.Nursery | None = None
@@ -118,6 +123,9 @@ class Reconciler:
             case FindZones(names):
                 assert self._finder is not None
                 self._finder.find_nowait(names)
+            case Verify(zone, expected):
+                assert self._verifier is not None
+                self._verifier.expect_nowait(zone, expected)
             case Commit():
                 self._commits.propose_nowait(intent)
             case Answer():

@@ -161,6 +161,28 @@ def of_zone(zone: Zone, now: Now) -> list[Row]:
     return [Row("critical" if lasting else "warning", "zone-error", zone.name, text, next_step)]
 
 
+def of_publication(zone: Zone) -> list[Row]:
+    """Servers that are overdue; and, where nobody can be asked, that nothing can be said."""
+    rows = [
+        Row(
+            "warning",
+            "not-published",
+            f"{zone.name} at {lag.server}",
+            f"zone {zone.name}: {reason.of_lag(lag)}",
+            "look at that server and the way to it; name whom to ask by -verify-servers"
+            if lag.silent
+            else "look at the transfer of the zone to that server: NOTIFY, TSIG, serial, its log",
+        )
+        for lag in zone.lagging
+        if lag.overdue
+    ]
+    if zone.unverified is not None:
+        text = f"zone {zone.name}: what was applied cannot be verified: {zone.unverified}"
+        step = "name the servers to ask with -verify-servers, or set it to off"
+        rows.append(Row("info", "not-verified", zone.name, text, step))
+    return rows
+
+
 def of_unserved(name: str, sentence: str) -> Row:
     return Row(
         "warning",

@@ -148,9 +148,8 @@ class Controller:
                 self._rest_on_memory(now)
             case SettingsChanged(settings):
                 self._configure(settings, now)
-            case PublicationChecked(plan_id, lagging):
-                if not lagging:
-                    self._writer.ledger.published(plan_id, now)
+            case PublicationChecked(sighting):
+                self._writer.take_sighting(sighting, now)
 
     def _configure(self, settings: Settings, now: Now) -> None:
         self._settings = settings
@@ -282,6 +281,8 @@ class Controller:
         self._gate.refresh(self._agents, self._settings, now)
         if not self._dirty:
             self._plan(now)
+        leads = self._lease is not None
+        self._out += self._writer.publication.review(self._zones.by_name, leads)
         self._out += self._journal.take()
         status = self._picture.draw(
             self._settings,

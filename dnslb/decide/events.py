@@ -9,6 +9,7 @@ from dnslb.model.checkpoint import StoredState
 from dnslb.model.command import Command
 from dnslb.model.lease import Lease
 from dnslb.model.outcome import Failure, ReadOutcome, WriteOutcome
+from dnslb.model.publication import Sighting
 from dnslb.model.report import Report
 
 
@@ -81,10 +82,9 @@ class WriteEnded:
 
 @dataclass(frozen=True, slots=True)
 class PublicationChecked:
-    """The verifier's word: every asked server answers the RRsets of this plan, or which lag."""
+    """The verifier's word on a zone: what all of its servers answer now, and which lag."""
 
-    plan_id: str
-    lagging: tuple[str, ...]
+    sighting: Sighting
 
 
 @dataclass(frozen=True, slots=True)

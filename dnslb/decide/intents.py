@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dnslb.model.checkpoint import StateChange
 from dnslb.model.plan import Plan
+from dnslb.model.publication import Expected
+from dnslb.model.rrset import RRsetKey
 from dnslb.model.status import LogEntry, Status
 
 
@@ -30,6 +33,15 @@ class Apply:
     same zone replaces one that has not begun."""
 
     plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """All that the servers of a zone should answer and were not seen to; replaces what was said
+    of that zone before. Answered by `PublicationChecked` as there is news."""
+
+    zone: str
+    expected: Mapping[RRsetKey, Expected]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +82,4 @@ class PublishStatus:
     status: Status
 
 
-Intent = FindZones | ReadZone | Apply | Commit | Answer | Resign | Log | PublishStatus
+Intent = FindZones | ReadZone | Apply | Verify | Commit | Answer | Resign | Log | PublishStatus

@@ -16,6 +16,7 @@ from dnslb.decide.planner import ZonePlan
 from dnslb.model.instant import Now
 from dnslb.model.outcome import Failure
 from dnslb.model.plan import Change, Plan
+from dnslb.model.publication import Expected
 from dnslb.model.status import ChangeView
 
 _DONE_MAX = 200
@@ -139,10 +140,13 @@ class Ledger:
                 )
         self.revision += 1
 
-    def published(self, plan_id: str, now: Now) -> None:
-        """Every server that was asked answers it."""
+    def published(self, seen: Iterable[Expected], now: Now) -> None:
+        """Every server that was asked answers these, as they were applied then."""
+        keys = {(e.plan_id, e.key, e.applied_wall) for e in seen}
+        if not keys:
+            return
         for i, view in enumerate(self._done):
-            if view.plan_id == plan_id and view.state == "applied":
+            if (view.plan_id, view.key, view.applied_wall) in keys and view.state == "applied":
                 self._done[i] = replace(view, state="published", published_wall=now.wall)
                 self.revision += 1
 

@@ -140,6 +140,8 @@ class Picture:
             rows.append(Row("info", "dry-run", "dnslb", text, "start without -dry-run to write"))
         for zone in zones.by_name.values():
             rows += attention.of_zone(zone, now)
+            if settings.unverified is None:
+                rows += attention.of_publication(zone)
         rows += [attention.of_unserved(name, sentence) for name, sentence in zones.unserved()]
         rows += attention.of_held(writer.ledger.held.values())
         for plan in writer.plans.values():

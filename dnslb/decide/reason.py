@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from dnslb.decide.agents import Witnesses
 from dnslb.model.operator import Override
+from dnslb.model.publication import Lag
 from dnslb.model.verdict import Verdict
 
 _VERBS = {"drain": "drained", "force-up": "forced up", "force-down": "forced down"}
@@ -67,6 +68,18 @@ def change(added: Sequence[str], withdrawn: Sequence[str], why: str) -> str:
     if withdrawn:
         parts.append(f"withdraws {listed(withdrawn)}")
     return f"{', '.join(parts) or 'sets the TTL'}: {why}"
+
+
+def of_lag(lag: Lag) -> str:
+    """``ns2.example.org (192.0.2.53) answers 192.0.2.2 for www.example.org A, not what was
+    applied; since ...``."""
+    names = listed(lag.names, len(lag.names))
+    if lag.count > len(lag.names):
+        names += f" and {lag.count - len(lag.names)} more"
+    since = f"applied at {instant(lag.since_wall)}"
+    if lag.silent:
+        return f"{lag.server} {lag.sentence}, so nobody knows whether it has {names}, {since}"
+    return f"{lag.server} {lag.sentence}; missing there: {names}, {since}"
 
 
 def listed(values: Sequence[str], most: int = 6) -> str:

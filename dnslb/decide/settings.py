@@ -34,7 +34,8 @@ class GuardSettings:
 @dataclass(frozen=True)
 class Settings:
     """Everything that decisions depend on. ``local_agent``: the agent whose checks run in this
-    process, voided by a stall; None without a built-in prober."""
+    process, voided by a stall; None without a built-in prober. ``unverified``: why nobody asks
+    the servers whether changes are published; None where the verifier does."""
 
     loadbalancers: tuple[LoadBalancer, ...] = ()
     agents: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class Settings:
     download_interval_s: float = 300.0
     provider: str | None = None
     capabilities: Capabilities = field(default_factory=Capabilities)
+    unverified: str | None = "verification is off"
     dry_run: bool = False
 
     def __post_init__(self) -> None:

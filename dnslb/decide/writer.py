@@ -16,6 +16,7 @@ from dnslb.decide.intents import Apply, Intent
 from dnslb.decide.journal import Journal
 from dnslb.decide.ledger import Ledger
 from dnslb.decide.planner import Ground, Planner, ZonePlan
+from dnslb.decide.publication import Publication
 from dnslb.decide.settings import Settings
 from dnslb.decide.store import Store
 from dnslb.decide.zone import Zone
@@ -26,6 +27,7 @@ from dnslb.model.instant import Now
 from dnslb.model.lease import Lease
 from dnslb.model.outcome import Failure, WriteOutcome
 from dnslb.model.plan import Change, Plan
+from dnslb.model.publication import Sighting
 from dnslb.model.rrset import RRsetKey
 
 _GATED_WAIT_S = 0.05
@@ -45,11 +47,13 @@ class Writer:
         self._approvals: dict[str, dict[str, tuple[RRsetKey, frozenset[str]]]] = {}
         self._held_logged: set[str] = set()
         self._journal = journal
+        self.publication = Publication(journal)
         self._ttl_min = 1
 
     def configure(self, settings: Settings) -> None:
         """Held withdrawals of names that left the configuration are over."""
         self._ttl_min = settings.capabilities.ttl_min
+        self.publication.configure(settings)
         guard = self._store.memory.guard
         for key, episode in list(guard.episodes.items()):
             if key.name not in settings.by_name:
@@ -234,6 +238,7 @@ class Writer:
             return
         if zone is not None:
             zone.take_receipt(plan, result, now)
+            self.publication.expect(plan, zone, now)
         self.ledger.applied(plan, now)
         memory = self._store.memory
         for change in plan.changes:
@@ -245,6 +250,11 @@ class Writer:
             if key in changed:
                 memory.guard.release(key, addresses)
                 self._store.settle(held_ids=[id_])
+
+    def take_sighting(self, sighting: Sighting, now: Now) -> None:
+        """What the servers of a zone answer."""
+        zone = self._zones.by_name.get(sighting.zone)
+        self.ledger.published(self.publication.take(sighting, zone, now), now)
 
     def _log_held(self, now: Now) -> None:
         """Each held change is told once in the event log."""

@@ -13,6 +13,7 @@ from dnslb.decide.quarantine import Quarantine
 from dnslb.model.instant import Now
 from dnslb.model.outcome import Failure, Receipt
 from dnslb.model.plan import Plan
+from dnslb.model.publication import Lag
 from dnslb.model.rrset import RRset, RRsetKey, ZoneReading
 from dnslb.model.status import ZoneView
 
@@ -46,6 +47,9 @@ class Zone:
     needs_version: int = 0
     blocked: str | None = None
     revision: int = 0
+    lagging: tuple[Lag, ...] = ()
+    unasked: tuple[str, ...] = ()
+    unverified: str | None = None
 
     def take_over(self, read_after_mono: float) -> None:
         """A new lease: all is read anew, not before this instant, and a reading that is under way
@@ -152,4 +156,7 @@ class Zone:
             failures=self.trouble.failures if self.trouble else 0,
             error=self.trouble.error if self.trouble else None,
             blocked=self.blocked,
+            lagging=self.lagging,
+            unasked=self.unasked,
+            unverified=self.unverified,
         )

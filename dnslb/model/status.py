@@ -16,6 +16,7 @@ from dnslb.model.lease import Lease
 from dnslb.model.loadbalancer import Endpoint, MonitorList
 from dnslb.model.operator import OperatorState, Override
 from dnslb.model.plan import Cause
+from dnslb.model.publication import Lag
 from dnslb.model.report import Report
 from dnslb.model.rrset import RRsetKey
 from dnslb.model.verdict import Verdict, VerdictState
@@ -119,7 +120,8 @@ class AgentView:
 
 @dataclass(frozen=True, slots=True)
 class ZoneView:
-    """``blocked``: why nothing is written now (back-off, pause, refused), or None."""
+    """``blocked``: why nothing is written now (back-off, pause, refused), or None. ``lagging``,
+    ``unasked``, ``unverified``: how publication goes, as in `publication.Sighting`."""
 
     name: str
     last_read_wall: float | None
@@ -128,6 +130,9 @@ class ZoneView:
     failures: int
     error: str | None
     blocked: str | None
+    lagging: tuple[Lag, ...] = ()
+    unasked: tuple[str, ...] = ()
+    unverified: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from dnslb.decide.intents import (
     PublishStatus,
     ReadZone,
     Resign,
+    Verify,
 )
 from dnslb.decide.settings import Settings
 from dnslb.model.checkpoint import StoredState
@@ -44,6 +45,7 @@ from dnslb.model.loadbalancer import Endpoint, LoadBalancer, Monitor, Policy
 from dnslb.model.names import longest_zone
 from dnslb.model.outcome import Failure, ReadOutcome, Receipt, WriteOutcome
 from dnslb.model.plan import Plan
+from dnslb.model.publication import Expected
 from dnslb.model.report import DOWN, UNKNOWN, UP, Report
 from dnslb.model.rrset import RRset, RRsetKey, ZoneReading
 from dnslb.model.status import Status
@@ -94,6 +96,7 @@ class World:
         self.answers: dict[int, Answer] = {}
         self.resigned: list[str] = []
         self.commits: list[Commit] = []
+        self.expected: dict[str, dict[RRsetKey, Expected]] = {}
         self.hold_commits = False
         self.commits_held: list[Commit] = []
         self.hold_reads = False
@@ -159,6 +162,8 @@ class World:
                     self.waiting.append(plan)
                     return []
                 return [self._write(plan)]
+            case Verify(zone, expected):
+                self.expected[zone] = dict(expected)
             case Answer(ticket):
                 self.answers[ticket] = intent
             case Resign(why):
