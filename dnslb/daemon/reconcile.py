@@ -31,6 +31,7 @@ from dnslb.decide.intents import (
     PublishStatus,
     ReadZone,
     Resign,
+    TakeFence,
     Verify,
 )
 from dnslb.model.instant import Now
@@ -118,8 +119,10 @@ class Reconciler:
                 self._log.append(entry)
             case Apply(plan):
                 self._worker(plan.zone).apply_nowait(plan)
-            case ReadZone(zone, names):
-                self._worker(zone).read_nowait(names)
+            case TakeFence(zone, token):
+                self._worker(zone).take_fence_nowait(token)
+            case ReadZone(zone):
+                self._worker(zone).read_nowait(intent)
             case FindZones(names):
                 assert self._finder is not None
                 self._finder.find_nowait(names)

@@ -66,16 +66,24 @@ class WriteGate:
 
         ``token``: the one it was prepared with; None while it is not prepared.
         """
+        lease = self._lease
+        if lease is not None and lease.term != plan.term:
+            return self.closed or f"not sent: it was planned under term {plan.term}, which is over"
+        return self.refuses_token(token) or self._paused(plan)
+
+    def refuses_token(self, token: FencingToken | None) -> str | None:
+        """Why nothing may be sent now under ``token`` (None: under whatever is in force), not
+        even the marker; None when it may."""
         if self.closed is not None:
             return self.closed
         lease = self._lease
         if lease is None:
             return "not sent: this instance does not hold the right to write"
-        if lease.term != plan.term or (token is not None and lease.token != token):
-            return f"not sent: it was planned under term {plan.term}, which is over"
+        if token is not None and lease.token != token:
+            return f"not sent: it was planned under term {token.term}, which is over"
         if not lease.holds(self._clock.now().boot + self._margin_s):
             return "not sent: the lease ends too soon"
-        return self._paused(plan)
+        return None
 
     def _paused(self, plan: Plan) -> str | None:
         pauses = self._pauses()

@@ -1,9 +1,9 @@
-"""One worker per zone: reads and writes in sequence, at most one plan waiting, the newest.
+"""One worker per zone: marker, reads and writes in sequence; at most one plan waits, the newest.
 
 It carries out; what to read or write, when to try again and what a failure means is decided by
 the controller. Luck (the jitter of a back-off) is drawn here, so that the controller draws none.
 
-Law: every read and every plan is answered exactly once. Between the lease gate and the sending
+Law: whatever is asked for is answered exactly once. Between the lease gate and the sending
 of bytes there is no wait (`safety.md` 1.8). What was sent in part is never called done.
 """
 
@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 import trio
 
 from dnslb.daemon.write_gate import WriteGate
-from dnslb.decide.events import Event, WriteEnded, ZoneRead
+from dnslb.decide.events import Event, FenceTaken, WriteEnded, ZoneRead
+from dnslb.decide.intents import ReadZone
 from dnslb.errors import (
     FenceLost,
     OutcomeUnknown,
@@ -37,6 +38,8 @@ from dnslb.ports.provider import PreparedWrite, Provider
 READ_S_MAX = 60.0
 PREPARE_S_MAX = 60.0
 SEND_S_MAX = 30.0
+FENCE_S_MAX = 300.0
+"""Taking a marker may have to wait for its turn in a call budget, behind those of other zones."""
 CLOSE_S_MAX = 1.0
 
 Tell = Callable[[Event], None]
@@ -53,7 +56,7 @@ _KINDS: tuple[tuple[type[ProviderError], FailureKind], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What every worker shares. ``fence``: None where the provider keeps no marker."""
+    """What every worker shares. ``fence``: there where capabilities say ``marked``."""
 
     provider: Provider
     gate: WriteGate
@@ -72,12 +75,17 @@ class ZoneWorker:
     def __init__(self, zone: str, hands: Hands) -> None:
         self._zone = zone
         self._hands = hands
-        self._jobs: deque[frozenset[str] | Plan] = deque()
+        self._jobs: deque[ReadZone | FencingToken | Plan] = deque()
         self._wanted = trio.Event()
 
-    def read_nowait(self, names: frozenset[str]) -> None:
-        """Reads ``names`` after what was asked for before."""
-        self._jobs.append(names)
+    def read_nowait(self, wanted: ReadZone) -> None:
+        """Reads after what was asked for before."""
+        self._jobs.append(wanted)
+        self._wanted.set()
+
+    def take_fence_nowait(self, token: FencingToken) -> None:
+        """Puts ``token`` into the marker after what was asked for before."""
+        self._jobs.append(token)
         self._wanted.set()
 
     def apply_nowait(self, plan: Plan) -> None:
@@ -101,20 +109,41 @@ class ZoneWorker:
                 began = self._hands.clock.now().mono
                 result = await self._write(job)
                 self._end(job, result, self._hands.clock.now().mono - began)
-            else:
+            elif isinstance(job, ReadZone):
                 await self._read(job)
+            else:
+                failure = await self._take_fence(job)
+                self._hands.tell(FenceTaken(self._zone, job, failure))
 
     def _end(self, plan: Plan, result: Receipt | Failure, took_s: float = 0.0) -> None:
         self._hands.tell(WriteEnded(WriteOutcome(plan, result, took_s)))
 
+    # ---------------------------------------------------------------------------- the marker
+
+    async def _take_fence(self, token: FencingToken) -> Failure | None:
+        """None when the marker holds ``token``. Not split into preparing and sending: it names
+        what it replaces, so that one that comes too late replaces nothing."""
+        hands = self._hands
+        assert hands.fence is not None
+        if (refusal := hands.gate.refuses_token(token)) is not None:
+            return Failure("gated", refusal, jitter=hands.luck())
+        try:
+            with hands.gate.pass_through(token, FENCE_S_MAX):
+                await hands.fence.take(self._zone, token)
+                return None
+        except ProviderError as error:
+            return hands.failure(error)
+        sentence = "taking the marker was cut off, so whether it was done is not known"
+        return Failure("unknown", sentence, jitter=hands.luck())
+
     # ------------------------------------------------------------------------------- reading
 
-    async def _read(self, names: frozenset[str]) -> None:
+    async def _read(self, wanted: ReadZone) -> None:
         hands = self._hands
         result: ZoneReading | Failure | None = None
         with trio.move_on_after(READ_S_MAX):
             try:
-                result = await hands.provider.read(self._zone, names)
+                result = await hands.provider.read(self._zone, wanted.names, scan=wanted.scan)
             except ProviderError as error:
                 result = hands.failure(error)
         if result is None:

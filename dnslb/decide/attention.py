@@ -157,8 +157,9 @@ def of_zone(zone: Zone, now: Now) -> list[Row]:
     text = f"zone {zone.name}: {trouble.error}"
     if trouble.failures > 1:
         text += f" (failed {trouble.failures} times)"
+    kind = "zone-error" if zone.fence_trouble is None else "marker"
     next_step = "see the sentence; dnslbctl sync tries again at once"
-    return [Row("critical" if lasting else "warning", "zone-error", zone.name, text, next_step)]
+    return [Row("critical" if lasting else "warning", kind, zone.name, text, next_step)]
 
 
 def of_publication(zone: Zone) -> list[Row]:
@@ -230,6 +231,16 @@ def endless_due(operator: OperatorState, now: Now) -> float | None:
     records: list[Override | Pause] = [*operator.overrides.values(), *operator.pauses.values()]
     waits = [r.created_wall + ENDLESS_AFTER_S - now.wall for r in records if r.expires_wall is None]
     return min((wait for wait in waits if wait > 0), default=None)
+
+
+def of_resigned(why: str) -> Row:
+    return Row(
+        "critical",
+        "resigned",
+        "dnslb",
+        f"this instance gave up the right to write, so it writes nothing: {why}",
+        "find the other writer; when there is none, restart this instance",
+    )
 
 
 def of_store(sentence: str) -> Row:

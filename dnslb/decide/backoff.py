@@ -10,6 +10,8 @@ from dnslb.model.outcome import Failure
 BACKOFF_S = 0.5
 BACKOFF_S_MAX = 300.0
 REFUSED_S = 30.0
+GATED_WAIT_S = 0.05
+"""After what the lease gate kept back."""
 
 
 def backoff_s(failures: int, failure: Failure) -> float:

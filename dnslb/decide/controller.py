@@ -16,6 +16,7 @@ from dnslb.decide.events import (
     CommitFailed,
     Committed,
     Event,
+    FenceTaken,
     LeaseChanged,
     LoopStalled,
     PublicationChecked,
@@ -30,7 +31,8 @@ from dnslb.decide.events import (
 from dnslb.decide.gate import Gate
 from dnslb.decide.intents import Intent, PublishStatus, Resign
 from dnslb.decide.journal import Journal
-from dnslb.decide.picture import Picture
+from dnslb.decide.outcomes import Outcomes
+from dnslb.decide.picture import Picture, Resigned
 from dnslb.decide.settings import Settings
 from dnslb.decide.store import Ended, Store
 from dnslb.decide.tally import Tally, tally
@@ -38,7 +40,6 @@ from dnslb.decide.writer import Writer
 from dnslb.decide.zones import Zones
 from dnslb.model.instant import Now
 from dnslb.model.lease import FencingToken, Lease
-from dnslb.model.outcome import Failure
 from dnslb.model.status import Status
 
 _TURNS_LOGGED_MAX = 20
@@ -64,9 +65,10 @@ class Controller:
         self._journal = Journal()
         self._writer = Writer(self._zones, self._store, self._journal)
         self._desk = Desk(self._store, self._zones, self._writer, self._journal)
+        self._outcomes = Outcomes(self._zones, self._writer, self._journal)
         self._picture = Picture()
         self._lease: Lease | None = None
-        self._resigned: FencingToken | None = None
+        self._resigned: Resigned | None = None
         self._dirty: set[str] = set()
         self._evaluated: set[str] = set()
         self._due: dict[str, float] = {}
@@ -102,22 +104,11 @@ class Controller:
                 self._journal.count("reports")
                 if not self._agents.take(report):
                     self._journal.count("reports_ignored")
-            case WriteEnded(outcome):
-                self._take_write(event, now)
-            case ZoneRead(outcome):
-                zone = self._zones.by_name.get(outcome.zone)
-                if zone is None:
-                    return
-                if isinstance(outcome.result, Failure):
-                    zone.take_read_failure(outcome.result, now)
-                    self._journal.count("read_failures")
-                    self._journal.log(
-                        "zone-error", f"zone {zone.name}: {outcome.result.sentence}", now
-                    )
-                    self._resign_if_fenced(outcome.result, now)
-                else:
-                    zone.take_reading(outcome.result, now)
-                    self._dirty |= self._zones.names_in(zone.name) & self._balancers.keys()
+            case FenceTaken() | ZoneRead() | WriteEnded() | PublicationChecked():
+                noted = self._outcomes.take(event, now)
+                self._dirty |= noted.names & self._balancers.keys()
+                if noted.fenced is not None:
+                    self._resign(noted.fenced, now)
             case ZoneFound(name, result):
                 self._zones.take_found(name, result, now)
                 if name in self._balancers:
@@ -148,8 +139,6 @@ class Controller:
                 self._rest_on_memory(now)
             case SettingsChanged(settings):
                 self._configure(settings, now)
-            case PublicationChecked(sighting):
-                self._writer.take_sighting(sighting, now)
 
     def _configure(self, settings: Settings, now: Now) -> None:
         self._settings = settings
@@ -202,8 +191,11 @@ class Controller:
                 balancer.dampers[address].restore(flaps, self._store.guard_age_s(now), now.mono)
 
     def _take_lease(self, lease: Lease | None, now: Now) -> None:
-        if lease is not None and lease.token == self._resigned:
-            lease = None
+        if lease is not None and self._resigned is not None:
+            if lease.token == self._resigned.token:
+                lease = None
+            else:
+                self._resigned = None
         held, self._lease = self._lease, lease
         if lease is None:
             if held is not None:
@@ -220,33 +212,13 @@ class Controller:
         self._rest_on_memory(now)
         self._journal.log("lease", f"{lease.holder} may write now (term {lease.term})", now)
 
-    def _resign_if_fenced(self, failure: Failure, now: Now) -> None:
+    def _resign(self, why: str, now: Now) -> None:
         """Another writer holds the fence: nothing more is written under this token, also before
         the elector has given the lease up."""
-        if failure.kind == "fenced" and self._lease is not None:
-            self._resigned = self._lease.token
-            self._out.append(Resign(failure.sentence))
+        if self._lease is not None:
+            self._resigned = Resigned(self._lease.token, why)
+            self._out.append(Resign(why))
             self._take_lease(None, now)
-
-    def _take_write(self, event: WriteEnded, now: Now) -> None:
-        plan, result = event.outcome.plan, event.outcome.result
-        self._writer.take_outcome(event.outcome, now)
-        if isinstance(result, Failure):
-            if result.kind == "gated":
-                return
-            self._journal.count("write_failures", plan.zone)
-            self._journal.log(
-                "write-failed", f"zone {plan.zone}: {result.sentence}", now, plan=plan.id
-            )
-            self._resign_if_fenced(result, now)
-            return
-        self._journal.count("writes", plan.zone)
-        for change in plan.changes:
-            self._journal.log("applied", f"{change.key}: {change.reason}", now, plan=plan.id)
-        for notice in result.notices:
-            self._journal.count("write_notices", plan.zone)
-            self._journal.log("notice", f"zone {plan.zone}: {notice}", now, plan=plan.id)
-        self._dirty |= {c.key.name for c in plan.changes} & self._balancers.keys()
 
     def _take_command(self, event: CommandGiven, now: Now) -> None:
         refusal = None
@@ -294,6 +266,7 @@ class Controller:
             self._store,
             self._gate,
             self._lease,
+            self._resigned,
             self._tally,
             self._journal.counters,
             now,
@@ -322,12 +295,17 @@ class Controller:
         if not self._store.is_ready or not (leads or self._settings.dry_run):
             return
         if self._settings.provider is not None:
-            self._out += self._zones.requests(self._settings, now)
+            self._out += self._zones.requests(self._settings, self._marker_token(), now)
             self._out += self._writer.round(
                 evaluated, self._balancers, self._lease, self._gate, self._settings, now
             )
         if leads:
             self._out += self._store.upkeep(self._writer.ledger, self._zones, now)
+
+    def _marker_token(self) -> FencingToken | None:
+        """What the marker of each zone must hold before the zone is read."""
+        marked = self._settings.capabilities.marked
+        return self._lease.token if marked and self._lease is not None else None
 
     def _tally_votes(self, now: Now) -> None:
         votes, turned = self._agents.refresh(now)

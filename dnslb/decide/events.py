@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dnslb.decide.settings import Settings
 from dnslb.model.checkpoint import StoredState
 from dnslb.model.command import Command
-from dnslb.model.lease import Lease
+from dnslb.model.lease import FencingToken, Lease
 from dnslb.model.outcome import Failure, ReadOutcome, WriteOutcome
 from dnslb.model.publication import Sighting
 from dnslb.model.report import Report
@@ -71,6 +71,15 @@ class ZoneFound:
 
 
 @dataclass(frozen=True, slots=True)
+class FenceTaken:
+    """A `TakeFence` intent is done; ``failure``: why the marker of the zone is not ours."""
+
+    zone: str
+    token: FencingToken
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ZoneRead:
     outcome: ReadOutcome
 
@@ -109,6 +118,7 @@ Event = (
     | Committed
     | CommitFailed
     | ZoneFound
+    | FenceTaken
     | ZoneRead
     | WriteEnded
     | PublicationChecked

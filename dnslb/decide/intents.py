@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dnslb.model.checkpoint import StateChange
+from dnslb.model.lease import FencingToken
 from dnslb.model.plan import Plan
 from dnslb.model.publication import Expected
 from dnslb.model.rrset import RRsetKey
@@ -20,11 +21,22 @@ class FindZones:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeFence:
+    """Put this token into the marker of a zone, before the zone is read under it; answered by
+    `FenceTaken`."""
+
+    zone: str
+    token: FencingToken
+
+
+@dataclass(frozen=True, slots=True)
 class ReadZone:
-    """Read these names of a zone; answered by `ZoneRead`."""
+    """Read these names of a zone; answered by `ZoneRead`. ``scan``: all of them have been read
+    before and nothing waits for it, so it may take its time."""
 
     zone: str
     names: frozenset[str]
+    scan: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +94,15 @@ class PublishStatus:
     status: Status
 
 
-Intent = FindZones | ReadZone | Apply | Verify | Commit | Answer | Resign | Log | PublishStatus
+Intent = (
+    FindZones
+    | TakeFence
+    | ReadZone
+    | Apply
+    | Verify
+    | Commit
+    | Answer
+    | Resign
+    | Log
+    | PublishStatus
+)

@@ -6,6 +6,7 @@ Translates the controller's parts into `model.status` and nothing else; decides 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from dnslb.decide import attention
 from dnslb.decide.agents import AgentLedger
@@ -18,12 +19,19 @@ from dnslb.decide.tally import Tally
 from dnslb.decide.writer import Writer
 from dnslb.decide.zones import Zones
 from dnslb.model.instant import Now
-from dnslb.model.lease import Lease
+from dnslb.model.lease import FencingToken, Lease
 from dnslb.model.report import VOTE_WORDS
 from dnslb.model.status import ChangeView, LoadBalancerView, Status
 
 AGENTS_START_S = 15.0
 """How long agents may take to report for the first time before that is worth a row."""
+
+
+class Resigned(NamedTuple):
+    """The right to write that this instance gave up, and why; None again with a new one."""
+
+    token: FencingToken
+    why: str
 
 
 class Picture:
@@ -51,6 +59,7 @@ class Picture:
         store: Store,
         gate: Gate,
         lease: Lease | None,
+        resigned: Resigned | None,
         tally: Tally,
         counters: Mapping[str, float],
         now: Now,
@@ -64,6 +73,8 @@ class Picture:
         rows = [row for rows in self._rows.values() for row in rows]
         rows += attention.of_agents(agent_views, settings.quorum, self._started(now))
         rows += self._provider_rows(settings, zones, writer, store, now)
+        if resigned is not None:
+            rows.append(attention.of_resigned(resigned.why))
         rows += attention.of_released(released)
         rows += attention.of_operator(store.operator, now)
         self._revision += 1

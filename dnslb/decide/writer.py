@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from dnslb.decide import held, reason
+from dnslb.decide.backoff import GATED_WAIT_S
 from dnslb.decide.balancer import Balancer
 from dnslb.decide.diff import differences
 from dnslb.decide.gate import Gate
@@ -29,8 +30,6 @@ from dnslb.model.outcome import Failure, WriteOutcome
 from dnslb.model.plan import Change, Plan
 from dnslb.model.publication import Sighting
 from dnslb.model.rrset import RRsetKey
-
-_GATED_WAIT_S = 0.05
 
 
 class Writer:
@@ -163,6 +162,8 @@ class Writer:
             return "this instance does not hold the right to write"
         if gate.closed is not None:
             return gate.closed
+        if settings.capabilities.marked and zone.fence != lease.token:
+            return "the marker of the zone does not hold this instance's token yet"
         if len(zone.outstanding) > 1:
             return "a write is under way"
         if zone.outstanding:
@@ -228,7 +229,7 @@ class Writer:
             if result.kind == "gated":
                 self.ledger.superseded(plan)
                 if zone is not None:
-                    zone.not_before_mono = max(zone.not_before_mono, now.mono + _GATED_WAIT_S)
+                    zone.not_before_mono = max(zone.not_before_mono, now.mono + GATED_WAIT_S)
                 return
             self.ledger.failed(plan, result)
             if zone is not None and result.kind == "refused":

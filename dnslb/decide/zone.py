@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from dnslb.decide.backoff import Trouble, backoff_s, worse
+from dnslb.decide.backoff import GATED_WAIT_S, Trouble, backoff_s, worse
 from dnslb.decide.quarantine import Quarantine
 from dnslb.model.instant import Now
+from dnslb.model.lease import FencingToken
 from dnslb.model.outcome import Failure, Receipt
 from dnslb.model.plan import Plan
 from dnslb.model.publication import Lag
@@ -21,10 +22,11 @@ from dnslb.model.status import ZoneView
 @dataclass(slots=True)
 class Zone:
     """``stale``: what was read must be read again before anything is written. ``revision`` grows
-    whenever ``rrsets`` changes. Reads and writes fail on their own: that a zone can be read says
-    nothing of whether it can be written, so only a write, or nothing left to write, ends
-    ``write_trouble`` and its back-off. ``reading_is_void``: what is being read was asked for
-    under an older lease."""
+    whenever ``rrsets`` changes. ``fence``: the token that was put into the marker here;
+    ``taking``: the one that is being put there. Reads and writes fail on their own: that a zone
+    can be read says nothing of whether it can be written, so only a write, or nothing left to
+    write, ends ``write_trouble`` and its back-off. ``reading_is_void``: what is being read was
+    asked for under an older lease."""
 
     name: str
     rrsets: dict[RRsetKey, RRset] = field(default_factory=dict)
@@ -38,6 +40,9 @@ class Zone:
     reading: bool = False
     reading_is_void: bool = False
     outstanding: dict[str, Plan] = field(default_factory=dict)
+    fence: FencingToken | None = None
+    taking: FencingToken | None = None
+    fence_trouble: Trouble | None = None
     read_trouble: Trouble | None = None
     write_trouble: Trouble | None = None
     quarantine: Quarantine = field(default_factory=Quarantine)
@@ -58,6 +63,25 @@ class Zone:
         self.read_after_mono = read_after_mono
         self.reading_is_void = self.reading
         self.not_before_mono = float("-inf")
+        self.fence = self.taking = self.fence_trouble = None
+
+    def needs_fence(self, token: FencingToken, mono: float) -> bool:
+        """Whether the marker should be asked for now. Once is enough for a lease: whoever takes
+        it away later is a newer writer, and not to be answered in kind (`safety.md` 2.2)."""
+        return self.fence != token and self.taking is None and mono >= self.not_before_mono
+
+    def take_fence(self, token: FencingToken, failure: Failure | None, now: Now) -> None:
+        """What stood here before the marker was ours may be another writer's last word."""
+        self.taking = None
+        if failure is None:
+            self.fence, self.fence_trouble, self.stale = token, None, True
+            return
+        if failure.kind == "gated":
+            self.not_before_mono = max(self.not_before_mono, now.mono + GATED_WAIT_S)
+            return
+        self.fence_trouble = worse(self.fence_trouble, failure, now)
+        wait_s = backoff_s(self.fence_trouble.failures, failure)
+        self.not_before_mono = max(self.not_before_mono, now.mono + wait_s)
 
     def take_reading(self, reading: ZoneReading, now: Now) -> None:
         if self.reading_is_void:
@@ -123,8 +147,10 @@ class Zone:
 
     @property
     def trouble(self) -> Trouble | None:
-        """What is wrong here, if anything: a zone that cannot be read comes first."""
-        return self.read_trouble or self.write_trouble or self.quarantine.trouble
+        """What is wrong here, if anything: what comes first, first."""
+        return (
+            self.fence_trouble or self.read_trouble or self.write_trouble or self.quarantine.trouble
+        )
 
     def needs_reading(self, names: AbstractSet[str], download_s: float, mono: float) -> bool:
         """Whether a read should be asked for now."""

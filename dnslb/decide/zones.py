@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dnslb.decide.backoff import backoff_s
-from dnslb.decide.intents import FindZones, Intent, ReadZone
+from dnslb.decide.intents import FindZones, Intent, ReadZone, TakeFence
 from dnslb.decide.settings import Settings
 from dnslb.decide.zone import Zone
 from dnslb.model.instant import Now
+from dnslb.model.lease import FencingToken
 from dnslb.model.outcome import Failure
 from dnslb.model.rrset import RRsetKey
 
@@ -91,8 +92,9 @@ class Zones:
     def names_in(self, zone: str) -> frozenset[str]:
         return frozenset(self._members.get(zone, ()))
 
-    def requests(self, settings: Settings, now: Now) -> list[Intent]:
-        """What must be asked of the provider now."""
+    def requests(self, settings: Settings, token: FencingToken | None, now: Now) -> list[Intent]:
+        """What must be asked of the provider now. ``token``: what the marker of a zone must hold
+        before the zone is read; None where none is kept."""
         intents: list[Intent] = []
         if now.mono >= self._search_due_mono:
             names = [
@@ -113,10 +115,16 @@ class Zones:
         if self._asked and now.mono < self._read_from_mono:
             return intents
         for name, zone in self.by_name.items():
-            members = self._members.get(name)
-            if members and zone.needs_reading(members, settings.download_interval_s, now.mono):
+            if not (members := self._members.get(name)):
+                continue
+            if token is not None and zone.fence != token:
+                if zone.needs_fence(token, now.mono):
+                    zone.taking = token
+                    intents.append(TakeFence(name, token))
+            elif zone.needs_reading(members, settings.download_interval_s, now.mono):
                 zone.reading = True
-                intents.append(ReadZone(name, frozenset(members)))
+                scan = not zone.is_unread(members)
+                intents.append(ReadZone(name, frozenset(members), scan))
         return intents
 
     def take_over(self, wait_until_mono: float) -> None:

@@ -31,8 +31,9 @@ class Provider(Protocol):
     async def find_zone(self, name: str) -> str | None:
         """The zone that serves ``name`` here; None when this provider has none for it."""
 
-    async def read(self, zone: str, names: frozenset[str]) -> ZoneReading:
-        """What stands at ``names``; what is missing from the reading is known to be absent."""
+    async def read(self, zone: str, names: frozenset[str], *, scan: bool = False) -> ZoneReading:
+        """What stands at ``names``; what is missing from the reading is known to be absent.
+        ``scan``: nothing waits for it, so whatever way costs the server least is the best."""
 
     async def prepare(self, plan: Plan, token: FencingToken) -> PreparedWrite:
         """Connects, signs, waits for the call budget and compares, as far as that can be done

@@ -59,6 +59,7 @@ class AutoDnsProvider:
         self._directory = Directory(self._http, name_server)
         self._zones = AutoDnsZones(self._http, self._directory)
         self._capabilities = Capabilities(
+            marked=True,
             shared=True,
             calls_per_s=budget.calls_per_s,
             write_s_max=WRITE_S_MAX,
@@ -86,7 +87,7 @@ class AutoDnsProvider:
     async def find_zone(self, name: str) -> str | None:
         return await self._directory.find(name)
 
-    async def read(self, zone: str, names: frozenset[str]) -> ZoneReading:
+    async def read(self, zone: str, names: frozenset[str], *, scan: bool = False) -> ZoneReading:
         content = await self._zones.read_anew(zone, names)
         return ZoneReading(
             zone=zone,

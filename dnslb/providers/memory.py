@@ -10,27 +10,23 @@ provider shows.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from functools import partial
+from typing import Literal, get_args
 
 import trio
 
-from dnslb.errors import (
-    FenceLost,
-    OutcomeUnknown,
-    ProviderConflict,
-    ProviderError,
-    ProviderRefusal,
-)
+from dnslb.errors import OutcomeUnknown, ProviderConflict, ProviderError, ProviderRefusal
 from dnslb.model.capabilities import Capabilities
 from dnslb.model.lease import FencingToken
 from dnslb.model.names import longest_zone
 from dnslb.model.outcome import Receipt
 from dnslb.model.plan import Plan
 from dnslb.model.rrset import RRset, RRsetKey, ZoneReading
+from dnslb.providers import marker
 
-Call = Literal["find_zone", "read", "prepare", "send"]
+Call = Literal["find_zone", "read", "prepare", "send", "fence"]
 WRITES_KEPT_MAX = 10_000
 
 
@@ -52,7 +48,8 @@ class _Zone:
 class MemoryProvider:
     """``zones``: each zone with the RRsets that stand in it at first.
 
-    ``writes`` holds the newest plans that were carried out, ``calls`` counts what was asked.
+    ``fence`` matters where the capabilities say ``marked``. ``writes`` holds the newest plans
+    that were carried out, ``calls`` counts what was asked.
     """
 
     def __init__(
@@ -68,7 +65,8 @@ class MemoryProvider:
         self._capabilities = capabilities or Capabilities()
         self._faults: dict[Call, deque[_Fault]] = {}
         self.writes: deque[Plan] = deque(maxlen=WRITES_KEPT_MAX)
-        self.calls: dict[Call, int] = dict.fromkeys(("find_zone", "read", "prepare", "send"), 0)
+        self.calls: dict[Call, int] = dict.fromkeys(get_args(Call), 0)
+        self.fence = MemoryFence(self._zones, partial(self._suffer, "fence"))
 
     # What a test or a demonstration may do behind the controller's back.
 
@@ -90,10 +88,6 @@ class MemoryProvider:
         zone.rrsets = {k: r for k, r in zone.rrsets.items() if k.name != name}
         zone.cnames[name] = target
         zone.serial += 1
-
-    def take_marker(self, zone: str, token: FencingToken) -> None:
-        """Somebody holds the fence of a zone; matters where capabilities say ``fenced``."""
-        self._zones[zone].marker = token
 
     def fail_next(self, call: Call, error: ProviderError, times: int = 1) -> None:
         """The next calls of this kind raise; nothing is written."""
@@ -118,7 +112,7 @@ class MemoryProvider:
         await self._suffer("find_zone")
         return longest_zone(name, self._zones)
 
-    async def read(self, zone: str, names: frozenset[str]) -> ZoneReading:
+    async def read(self, zone: str, names: frozenset[str], *, scan: bool = False) -> ZoneReading:
         await self._suffer("read")
         there = self._get(zone)
         return ZoneReading(
@@ -146,7 +140,6 @@ class MemoryProvider:
             if change.after is not None:
                 zone.rrsets[change.key] = replace(change.after, basis=None)
         zone.serial += 1
-        zone.marker = token if self._capabilities.fenced else None
         self.writes.append(plan)
         if fault.error is not None:
             raise fault.error
@@ -157,8 +150,8 @@ class MemoryProvider:
     def _compare(self, plan: Plan, token: FencingToken) -> None:
         zone = self._get(plan.zone)
         plan.check({change.key.name for change in plan.changes})
-        if self._capabilities.fenced and zone.marker is not None:
-            _check_marker(plan.zone, zone.marker, token)
+        if self._capabilities.marked:
+            marker.check_write(plan.zone, zone.marker, token)
         if len(plan.changes) > self._capabilities.batch_max:
             raise ProviderRefusal(
                 f"A write to {plan.zone} has {len(plan.changes)} changes; at most "
@@ -197,6 +190,32 @@ class MemoryProvider:
             raise fault.error
 
 
+class MemoryFence:
+    """`dnslb.ports.fence.Fence`: compared and set at one instant."""
+
+    def __init__(self, zones: Mapping[str, _Zone], suffer: Callable[[], Awaitable[None]]) -> None:
+        self._zones = zones
+        self._suffer = suffer
+
+    async def read(self, zone: str) -> FencingToken | None:
+        await self._suffer()
+        return self._get(zone).marker
+
+    async def take(self, zone: str, token: FencingToken, *, over: str | None = None) -> None:
+        await self._suffer()
+        marker.check_take(zone, self._get(zone).marker, token, over)
+        self._get(zone).marker = token
+
+    async def reset(self, zone: str) -> None:
+        await self._suffer()
+        self._get(zone).marker = None
+
+    def _get(self, zone: str) -> _Zone:
+        if zone not in self._zones:
+            raise ProviderRefusal(f"There is no zone {zone} here.")
+        return self._zones[zone]
+
+
 class PreparedMemoryWrite:
     """A write that was compared once and will be compared again at its instant."""
 
@@ -211,15 +230,3 @@ class PreparedMemoryWrite:
     async def aclose(self) -> None:
         """Holds nothing."""
         await trio.lowlevel.checkpoint()
-
-
-def _check_marker(zone: str, marker: FencingToken, token: FencingToken) -> None:
-    """`safety.md` 2.1 and 2.3, as a provider that can compare keeps them."""
-    if marker.owner_id != token.owner_id:
-        raise ProviderRefusal(
-            f"The zone {zone} belongs to the owner id {marker.owner_id!r}, not to "
-            f"{token.owner_id!r}; 'dnslb adopt {zone}' takes it over."
-        )
-    held, asked = (marker.epoch, marker.term), (token.epoch, token.term)
-    if held > asked or (held == asked and marker.nonce != token.nonce):
-        raise FenceLost(f"A newer writer holds the fence of {zone}.")

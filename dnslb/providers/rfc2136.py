@@ -72,6 +72,7 @@ class Rfc2136Provider:
         self._fence = Rfc2136Fence(self._link, self._reader) if ownership else None
         self._capabilities = Capabilities(
             fenced=ownership,
+            marked=ownership,
             shared=True,
             batch_max=BATCH_MAX,
             write_s_max=0.0 if ownership else UPDATE_S_MAX,
@@ -92,7 +93,7 @@ class Rfc2136Provider:
         zone delegates away, and where queries are refused for a zone that is here."""
         return await self._reader.find_zone(name)
 
-    async def read(self, zone: str, names: frozenset[str]) -> ZoneReading:
+    async def read(self, zone: str, names: frozenset[str], *, scan: bool = False) -> ZoneReading:
         observed = await self._reader.observe(zone, dict.fromkeys(sorted(names), _ADDRESS_TYPES))
         rrsets, cnames = {}, {}
         for name in names:

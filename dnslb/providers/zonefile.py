@@ -80,7 +80,7 @@ class ZoneFileProvider:
         wall = self._clock.now().wall
         return await self._in_thread(lambda: self._find_zone(name, wall))
 
-    async def read(self, zone: str, names: frozenset[str]) -> ZoneReading:
+    async def read(self, zone: str, names: frozenset[str], *, scan: bool = False) -> ZoneReading:
         wall = self._clock.now().wall
         reading = await self._in_thread(lambda: self._read(zone, names, wall))
         if zone in self._reload_due:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import trio
 
+from dnslb.model.lease import FencingToken
 from dnslb.model.rrset import RRset, RRsetKey
+from tests.conformance.fence import FenceBench, FenceSuite
 from tests.conformance.provider import (
     ALIAS_TARGET,
     API,
@@ -62,7 +64,11 @@ class AutoDnsBench:
         return zone
 
 
-class TestAutoDnsProvider(ProviderSuite):
+class TestAutoDnsProvider(ProviderSuite, FenceSuite):
+    async def mark(self, bench: FenceBench, token: FencingToken) -> None:
+        assert isinstance(bench, AutoDnsBench)
+        bench.api.zones.records(ZONE).append(marker_record(token))
+
     @pytest.fixture(autouse=True)
     def mock_time(self, request: pytest.FixtureRequest) -> None:
         """The suite's tests name no clock; this mark precedes the one of the trio mode."""

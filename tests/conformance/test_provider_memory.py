@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 
 from dnslb.errors import ProviderTemporary
+from dnslb.model.capabilities import Capabilities
 from dnslb.model.rrset import RRset, RRsetKey
 from dnslb.providers.memory import MemoryProvider
+from tests.conformance.fence import FenceSuite
 from tests.conformance.provider import (
     ALIAS,
     ALIAS_TARGET,
     INNER_ZONE,
     RECORDS,
+    TOKEN,
     ZONE,
     ProviderSuite,
     rrset,
@@ -21,9 +24,11 @@ OTHER = rrset("other.example.org", "198.51.100.1")
 
 
 class MemoryBench:
-    def __init__(self) -> None:
+    def __init__(self, capabilities: Capabilities | None = None) -> None:
         self.provider = MemoryProvider(
-            {ZONE: [*RECORDS, OTHER], INNER_ZONE: []}, cnames={ALIAS: ALIAS_TARGET}
+            {ZONE: [*RECORDS, OTHER], INNER_ZONE: []},
+            cnames={ALIAS: ALIAS_TARGET},
+            capabilities=capabilities,
         )
 
     async def edit(self, key: RRsetKey, rrset: RRset | None) -> None:
@@ -45,3 +50,11 @@ class TestMemoryProvider(ProviderSuite):
     @pytest.fixture
     def bench(self) -> MemoryBench:
         return MemoryBench()
+
+
+class TestFencedMemoryProvider(ProviderSuite, FenceSuite):
+    @pytest.fixture
+    async def bench(self) -> MemoryBench:
+        bench = MemoryBench(Capabilities(fenced=True, marked=True, shared=True))
+        await bench.provider.fence.take(ZONE, TOKEN)
+        return bench

@@ -10,6 +10,7 @@ import trio
 
 from dnslb.model.rrset import RRset, RRsetKey
 from dnslb.providers.rfc2136 import Rfc2136Provider
+from tests.conformance.fence import FenceSuite
 from tests.conformance.provider import (
     ALIAS_TARGET,
     API,
@@ -87,7 +88,7 @@ class BindSuite(ProviderSuite):
         await provider.aclose()
 
 
-class TestRfc2136Provider(BindSuite):
+class TestRfc2136Provider(BindSuite, FenceSuite):
     """With the marker, as is usual."""
 
 
@@ -102,5 +103,5 @@ class TestRfc2136ProviderOfSignedZone(BindSuite):
     options = SIGNED
 
 
-class TestRfc2136ProviderOfInlineSignedZone(BindSuite):
+class TestRfc2136ProviderOfInlineSignedZone(BindSuite, FenceSuite):
     options = INLINE

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace as changed
+from collections.abc import Callable
+from dataclasses import replace as changed
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from dnslb.daemon.write_gate import MARGIN_S, WriteGate
-from dnslb.daemon.zone_worker import PREPARE_S_MAX, READ_S_MAX, SEND_S_MAX, Hands, ZoneWorker
-from dnslb.decide.events import Event, WriteEnded, ZoneRead
+from dnslb.daemon.write_gate import MARGIN_S
+from dnslb.daemon.zone_worker import PREPARE_S_MAX, READ_S_MAX, SEND_S_MAX
+from dnslb.decide.events import WriteEnded, ZoneRead
+from dnslb.decide.intents import ReadZone
 from dnslb.errors import (
     FenceLost,
     OutcomeUnknown,
@@ -24,51 +24,17 @@ from dnslb.errors import (
 from dnslb.model.capabilities import Capabilities
 from dnslb.model.operator import Pause
 from dnslb.model.outcome import Failure, Receipt
-from dnslb.net.clock import FakeClock
 from tests.daemon.pieces import ZONE, change, lease, plan
+from tests.daemon.worker_bench import Bench, bench
 from tests.doubles.zone_provider import ScriptedProvider
-
-
-@dataclass
-class Bench:
-    """One worker at work, and everything it told."""
-
-    provider: ScriptedProvider
-    gate: WriteGate
-    clock: FakeClock
-    worker: ZoneWorker
-    pauses: dict[str, Pause]
-    told: list[Event] = field(default_factory=list)
-
-    @property
-    def results(self) -> list[Receipt | Failure]:
-        return [e.outcome.result for e in self.told if isinstance(e, WriteEnded)]
-
-    @property
-    def failure(self) -> Failure:
-        (result,) = self.results
-        assert isinstance(result, Failure)
-        return result
-
-
-@asynccontextmanager
-async def bench(provider: ScriptedProvider | None = None) -> AsyncIterator[Bench]:
-    provider = provider or ScriptedProvider()
-    clock, pauses, told = FakeClock(), dict[str, Pause](), list[Event]()
-    gate = WriteGate(clock, lambda: pauses)
-    gate.set_lease(lease())
-    worker = ZoneWorker(ZONE, Hands(provider, gate, clock, told.append, luck=lambda: 0.25))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(worker.run)
-        yield Bench(provider, gate, clock, worker, pauses, told)
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_read_is_answered_with_what_was_read(autojump_clock: MockClock) -> None:
     async with bench() as b:
-        b.worker.read_nowait(frozenset({"www.example.org"}))
+        b.worker.read_nowait(ReadZone(ZONE, frozenset({"www.example.org"}), scan=True))
         await trio.sleep(1)
         (event,) = b.told
+        assert b.provider.calls == [f"scan {ZONE}"]
         assert isinstance(event, ZoneRead)
         assert event.outcome.zone == ZONE
         assert not isinstance(event.outcome.result, Failure)
@@ -81,7 +47,7 @@ async def test_a_failed_read_is_a_failure_with_jitter_and_never_empty(
     provider = ScriptedProvider(read_s=2.0)
     provider.read_errors.append(ProviderTemporary("the server is busy", 7.0))
     async with bench(provider) as b:
-        b.worker.read_nowait(frozenset())
+        b.worker.read_nowait(ReadZone(ZONE, frozenset()))
         await trio.sleep(5)
         (event,) = b.told
         assert isinstance(event, ZoneRead)
@@ -90,7 +56,7 @@ async def test_a_failed_read_is_a_failure_with_jitter_and_never_empty(
 
 async def test_a_read_that_hangs_ends(autojump_clock: MockClock) -> None:
     async with bench(ScriptedProvider(read_s=10_000)) as b:
-        b.worker.read_nowait(frozenset())
+        b.worker.read_nowait(ReadZone(ZONE, frozenset()))
         await trio.sleep(READ_S_MAX + 1)
         (event,) = b.told
         assert isinstance(event, ZoneRead)
@@ -152,7 +118,7 @@ async def test_a_newer_plan_replaces_one_that_waits_and_both_are_answered(
 async def test_reads_and_writes_happen_in_sequence(autojump_clock: MockClock) -> None:
     async with bench(ScriptedProvider(send_s=1.0, read_s=1.0)) as b:
         b.worker.apply_nowait(plan())
-        b.worker.read_nowait(frozenset())
+        b.worker.read_nowait(ReadZone(ZONE, frozenset()))
         b.worker.apply_nowait(plan(change("b.example.org")))
         await trio.sleep(0.5)
         assert b.provider.calls == ["read example.org"]
@@ -164,7 +130,7 @@ async def test_reads_wait_for_the_write_under_way(autojump_clock: MockClock) -> 
     async with bench(ScriptedProvider(send_s=1.0)) as b:
         b.worker.apply_nowait(plan())
         await trio.sleep(0.5)
-        b.worker.read_nowait(frozenset())
+        b.worker.read_nowait(ReadZone(ZONE, frozenset()))
         await trio.sleep(10)
         assert [type(event) for event in b.told] == [WriteEnded, ZoneRead]
 

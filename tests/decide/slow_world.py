@@ -16,6 +16,7 @@ from dnslb.decide.events import (
     CommitFailed,
     Committed,
     Event,
+    FenceTaken,
     LeaseChanged,
     ReportArrived,
     SettingsChanged,
@@ -25,8 +26,19 @@ from dnslb.decide.events import (
     ZoneFound,
     ZoneRead,
 )
-from dnslb.decide.intents import Answer, Apply, Commit, FindZones, Intent, ReadZone, Resign
+from dnslb.decide.intents import (
+    Answer,
+    Apply,
+    Commit,
+    FindZones,
+    Intent,
+    ReadZone,
+    Resign,
+    TakeFence,
+)
 from dnslb.decide.settings import GuardSettings, Settings
+from dnslb.errors import FenceLost
+from dnslb.model.capabilities import Capabilities
 from dnslb.model.checkpoint import StoredState
 from dnslb.model.command import Command, CommandKind
 from dnslb.model.instant import Now
@@ -38,6 +50,7 @@ from dnslb.model.plan import Plan
 from dnslb.model.report import UNKNOWN, Report
 from dnslb.model.rrset import RRset, RRsetKey, ZoneReading
 from dnslb.model.status import Status
+from dnslb.providers import marker
 from tests.decide.world import balancer, endpoint
 
 ZONES = ("example.org", "example.net")
@@ -72,7 +85,7 @@ def configurations() -> list[tuple[LoadBalancer, ...]]:
 class _Worker:
     """The zone worker's queue: reads in order, at most one plan that has not begun."""
 
-    jobs: deque[ReadZone | Plan] = field(default_factory=deque)
+    jobs: deque[TakeFence | ReadZone | Plan] = field(default_factory=deque)
 
     def apply(self, plan: Plan) -> Plan | None:
         replaced = next((job for job in self.jobs if isinstance(job, Plan)), None)
@@ -83,10 +96,13 @@ class _Worker:
 
 
 class SlowWorld:
-    """``compares``: the provider refuses a write whose RRset is not as it was read."""
+    """``compares``: the provider refuses a write whose RRset is not as it was read. ``fenced``:
+    it compares the marker, too."""
 
-    def __init__(self, compares: bool = True) -> None:
+    def __init__(self, compares: bool = True, fenced: bool = False) -> None:
         self.compares = compares
+        self.capabilities = Capabilities(fenced=fenced, marked=fenced, shared=fenced)
+        self.markers: dict[str, FencingToken] = {}
         self.now = Now(1000.0, 1000.0, 1_700_000_000.0)
         self.records: dict[RRsetKey, tuple[int, tuple[str, ...]]] = dict(FOREIGN)
         self.state = StoredState()
@@ -100,7 +116,14 @@ class SlowWorld:
 
     def _settings(self, lbs: tuple[LoadBalancer, ...]) -> Settings:
         guard = GuardSettings(max_withdraw_total=0.5, window_s=60.0, total_from=6)
-        return Settings(lbs, AGENTS, provider="memory", guard=guard, upload_interval_s=1.0)
+        return Settings(
+            lbs,
+            AGENTS,
+            provider="memory",
+            guard=guard,
+            upload_interval_s=1.0,
+            capabilities=self.capabilities,
+        )
 
     def begin(self) -> None:
         """A process starts from what is stored; whatever was queued in the old one is gone."""
@@ -113,6 +136,7 @@ class SlowWorld:
         self.silent: set[str] = set()
         self.rounds: set[str] = set()
         self.lease: Lease | None = None
+        self.told_ours: dict[str, FencingToken] = {}
         self.tickets = 0
         self.since_stall: set[str] | None = None
         self.step(SettingsChanged(self.settings))
@@ -142,9 +166,15 @@ class SlowWorld:
         match intent:
             case FindZones(names):
                 self.searches.extend(names)
+            case TakeFence(zone, token):
+                assert self.lease is not None
+                assert token == self.lease.token
+                self.workers.setdefault(zone, _Worker()).jobs.append(intent)
             case ReadZone(zone, _):
+                self.check_marker(zone)
                 self.workers.setdefault(zone, _Worker()).jobs.append(intent)
             case Apply(plan):
+                self.check_marker(plan.zone)
                 self.on_plan(plan)
                 replaced = self.workers.setdefault(plan.zone, _Worker()).apply(plan)
                 if replaced is not None:
@@ -155,7 +185,31 @@ class SlowWorld:
             case Answer(ticket):
                 self.open_commands.discard(ticket)
             case Resign():
-                raise AssertionError("nobody else holds a fence here")
+                assert self.lease is not None
+                assert any(m.term > self.term for m in self.markers.values()), "nobody is newer"
+                self.lease = None
+
+    def check_marker(self, zone: str) -> None:
+        """Nothing is read or written before the marker is known to be this lease's."""
+        if self.capabilities.marked:
+            assert self.lease is not None
+            assert self.told_ours.get(zone) == self.lease.token, "the marker is not ours"
+
+    def _take_fence(self, job: TakeFence) -> Failure | None:
+        if self.lease is None or job.token != self.lease.token:
+            return Failure("gated", "not sent: another term")
+        try:
+            marker.check_take(job.zone, self.markers.get(job.zone), job.token)
+        except FenceLost as e:
+            return Failure("fenced", str(e))
+        self.markers[job.zone] = job.token
+        return None
+
+    def take_away(self, zone: str) -> None:
+        """Another instance of ours, elected meanwhile, takes the marker of a zone."""
+        rival = FencingToken("owner", 1, self.term + 1, "rival")
+        if (held := self.markers.get(zone)) is None or held.term <= self.term:
+            self.markers[zone] = rival
 
     def work(self, zone: str, failure: Failure | None = None, landed: bool = False) -> None:
         """The zone's worker does its next job; ``landed``: done, though it reports a failure."""
@@ -163,6 +217,12 @@ class SlowWorld:
         if worker is None or not worker.jobs:
             return
         job = worker.jobs.popleft()
+        if isinstance(job, TakeFence):
+            taken = self._take_fence(job) if failure is None or landed else failure
+            if taken is None and failure is None:
+                self.told_ours[zone] = job.token
+            self.step(FenceTaken(zone, job.token, failure or taken))
+            return
         if isinstance(job, ReadZone):
             read = failure if failure and failure.kind != "gated" else self._read(job)
             self.step(ZoneRead(ReadOutcome(zone, read)))
@@ -185,6 +245,8 @@ class SlowWorld:
             return Failure("gated", "not sent: another term")
         if self.is_paused(plan):
             return Failure("gated", "not sent: paused")
+        if self.capabilities.fenced and self.markers.get(plan.zone) != self.lease.token:
+            return Failure("fenced", "another writer holds the fence")
         for change in plan.changes:
             before = change.before and (change.before.ttl, change.before.values)
             if self.compares and self.records.get(change.key) != before:
@@ -239,7 +301,8 @@ class SlowWorld:
         return status
 
     def gain_lease(self) -> None:
-        self.term += 1
+        newest = max((m.term for m in self.markers.values()), default=0)
+        self.term = max(self.term, newest) + 1
         token = FencingToken("owner", 1, self.term, f"n{self.term}")
         self.lease = Lease("here", token, clean_start=True)
         self.step(LeaseChanged(self.lease))

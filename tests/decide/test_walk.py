@@ -12,8 +12,8 @@ from tests.decide.walk import Walk
 STEPS = 150
 
 
-def walk(seed: int, steps: int, compares: bool) -> None:
-    made = Walk(seed, compares)
+def walk(seed: int, steps: int) -> None:
+    made = Walk(seed, compares=seed % 3 > 0, fenced=seed % 2 > 0)
     try:
         made.go(steps)
         made.trail.append("heal")
@@ -26,10 +26,10 @@ def walk(seed: int, steps: int, compares: bool) -> None:
 @pytest.mark.parametrize("tens", range(5))
 def test_walks(tens: int) -> None:
     for seed in range(tens * 10, tens * 10 + 10):
-        walk(seed, STEPS, compares=seed % 3 > 0)
+        walk(seed, STEPS)
 
 
 @pytest.mark.long
 def test_long_walks() -> None:
     for seed in range(1000, 3000):
-        walk(seed, 600, compares=seed % 3 > 0)
+        walk(seed, 600)

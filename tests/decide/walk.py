@@ -24,10 +24,10 @@ WORDS = (UP, UP, UP, DOWN, DOWN, UNKNOWN)
 class Walk(SlowWorld):
     """Each seed is one walk, the same in every run."""
 
-    def __init__(self, seed: int, compares: bool = True) -> None:
+    def __init__(self, seed: int, compares: bool = True, fenced: bool = False) -> None:
         self.luck = random.Random(seed)
         self.trail: list[str] = []
-        super().__init__(compares)
+        super().__init__(compares, fenced)
 
     # ---------------------------------------------------------------------------- the oracle
 
@@ -168,6 +168,7 @@ class Walk(SlowWorld):
             ("steer", 5, self._steer),
             ("edit", 2, self._edit),
             ("stall", 1, self._stall),
+            ("rival", 1, lambda: self.take_away(luck.choice(ZONES))),
         ]
 
     def _say(self, agent: str, vote: int) -> None:
@@ -251,6 +252,8 @@ class Walk(SlowWorld):
             self._say(agent, UP)
         for _ in range(60):
             self.drain()
+            if self.lease is None:
+                self.gain_lease()
             self.wait(60)
             self.drain()
             for change in self.status.changes:

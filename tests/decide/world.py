@@ -15,6 +15,7 @@ from dnslb.decide.events import (
     CommitFailed,
     Committed,
     Event,
+    FenceTaken,
     LeaseChanged,
     ReportArrived,
     SettingsChanged,
@@ -34,9 +35,11 @@ from dnslb.decide.intents import (
     PublishStatus,
     ReadZone,
     Resign,
+    TakeFence,
     Verify,
 )
 from dnslb.decide.settings import Settings
+from dnslb.errors import FenceLost, ProviderRefusal
 from dnslb.model.checkpoint import StoredState
 from dnslb.model.command import Command, CommandKind
 from dnslb.model.instant import Now
@@ -49,6 +52,7 @@ from dnslb.model.publication import Expected
 from dnslb.model.report import DOWN, UNKNOWN, UP, Report
 from dnslb.model.rrset import RRset, RRsetKey, ZoneReading
 from dnslb.model.status import Status
+from dnslb.providers import marker
 
 WORDS = {"up": UP, "down": DOWN, "unknown": UNKNOWN}
 
@@ -74,8 +78,9 @@ def balancer(name: str, *endpoints: str | Endpoint, **policy: object) -> LoadBal
 @dataclass
 class World:
     """``records``: what DNS holds, (name, type) → (ttl, values). ``fail_write``,
-    ``fail_read``, ``fail_commit``: what the next ones answer instead. ``slow``: writes wait for
-    `finish_writes`."""
+    ``fail_read``, ``fail_fence``, ``fail_commit``: what the next ones answer instead. ``slow``:
+    writes wait for `finish_writes`. ``markers``: zone → the token in it, ``fences``: how often one
+    was to be taken."""
 
     settings: Settings
     zones: tuple[str, ...] = ("example.org",)
@@ -87,6 +92,8 @@ class World:
     fail_read: deque[Failure] = field(default_factory=deque)
     fail_commit: deque[str] = field(default_factory=deque)
     slow: bool = False
+    markers: dict[str, FencingToken] = field(default_factory=dict)
+    fail_fence: deque[Failure] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.controller = Controller()
@@ -102,6 +109,7 @@ class World:
         self.hold_reads = False
         self.reads_held: list[ReadZone] = []
         self.refused = 0
+        self.fences = 0
         self._answers_lost: deque[bool] = deque()
         self._reads_refused: str | None = None
         self._writes_refused: Failure | None = None
@@ -126,6 +134,8 @@ class World:
 
     def feed(self, event: Event) -> list[Intent]:
         """Steps, then carries out what came out until nothing more comes."""
+        if isinstance(event, LeaseChanged) and event.lease is not None:
+            self.token = event.lease.token
         seen: list[Intent] = []
         queue = deque([event])
         for _ in range(100_000):
@@ -144,6 +154,8 @@ class World:
         match intent:
             case FindZones(names):
                 return [ZoneFound(n, longest_zone(n, self.zones)) for n in names]
+            case TakeFence(zone, token):
+                return [FenceTaken(zone, token, self._take_fence(zone, token))]
             case ReadZone() if self.hold_reads:
                 self.reads_held.append(intent)
             case ReadZone(zone, names):
@@ -174,6 +186,19 @@ class World:
                 pass
         return []
 
+    def _take_fence(self, zone: str, token: FencingToken) -> Failure | None:
+        self.fences += 1
+        if self.fail_fence:
+            return self.fail_fence.popleft()
+        try:
+            marker.check_take(zone, self.markers.get(zone), token)
+        except FenceLost as e:
+            return Failure("fenced", str(e))
+        except ProviderRefusal as e:
+            return Failure("refused", str(e))
+        self.markers[zone] = token
+        return None
+
     def _read(self, zone: str, names: frozenset[str]) -> ZoneReading | Failure:
         if self.fail_read:
             return self.fail_read.popleft()
@@ -188,6 +213,9 @@ class World:
         return ZoneReading(zone, names, rrsets, cnames)
 
     def _write(self, plan: Plan) -> WriteEnded:
+        if self.settings.capabilities.fenced and self.markers.get(plan.zone) != self.token:
+            lost = Failure("fenced", f"another writer holds the fence of {plan.zone}")
+            return WriteEnded(WriteOutcome(plan, lost))
         if self.fail_write:
             return WriteEnded(WriteOutcome(plan, self.fail_write.popleft()))
         if self._answers_lost:

@@ -46,8 +46,8 @@ class ScriptedProvider:
         _raise_next(self.find_errors)
         return next((z for z in self.zones if name.endswith(z)), None)
 
-    async def read(self, zone: str, names: frozenset[str]) -> ZoneReading:
-        self.calls.append(f"read {zone}")
+    async def read(self, zone: str, names: frozenset[str], *, scan: bool = False) -> ZoneReading:
+        self.calls.append(f"scan {zone}" if scan else f"read {zone}")
         await trio.sleep(self.read_s)
         _raise_next(self.read_errors)
         return ZoneReading(zone, names, {})
@@ -59,6 +59,28 @@ class ScriptedProvider:
         _raise_next(self.prepare_errors)
         self.before_gate()
         return ScriptedWrite(self, plan)
+
+
+@dataclass
+class ScriptedFence:
+    """A fence as obedient as the provider; ``taken``: the tokens, in order."""
+
+    taken: list[FencingToken] = field(default_factory=list)
+    errors: deque[ProviderError | None] = field(default_factory=deque)
+    take_s: float = 0.0
+
+    async def read(self, zone: str) -> FencingToken | None:
+        await trio.lowlevel.checkpoint()
+        return self.taken[-1] if self.taken else None
+
+    async def take(self, zone: str, token: FencingToken, *, over: str | None = None) -> None:
+        await trio.sleep(self.take_s)
+        _raise_next(self.errors)
+        self.taken.append(token)
+
+    async def reset(self, zone: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self.taken.clear()
 
 
 @dataclass
