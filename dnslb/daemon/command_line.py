@@ -51,8 +51,16 @@ VERBS: dict[str, Verb] = {
         "a health agent that reports to this program or to healthd",
         ("dnslb.agent.main", "run"),
     ),
-    "adopt": Verb("adopt ZONE", "take a zone over from another owner"),
-    "fence": Verb("fence reset ZONE", "mark a zone anew when its tokens were lost"),
+    "adopt": Verb(
+        "adopt ZONE -cfg F [--from OWNER]",
+        "take a zone over from another owner",
+        ("dnslb.daemon.verbs.fence", "adopt"),
+    ),
+    "fence": Verb(
+        "fence reset ZONE -cfg F [--yes]",
+        "remove a zone's marker when its tokens were lost",
+        ("dnslb.daemon.verbs.fence", "fence"),
+    ),
     "config": Verb("config convert F.yaml", "turn a configuration of the Go program into TOML"),
     "pki": Verb("pki init|issue", "make a CA, and certificates with roles"),
     "raft": Verb("raft recover", "make a cluster of what is left of one"),

@@ -128,12 +128,12 @@ class Named:
 
     def records(self, zone: str) -> list[str]:
         """Every record of the zone by transfer, sorted; the SOA without its serial."""
-        text = self._transfer(zone).to_text(relativize=False, sorted=True)
+        text = self.transfer(zone).to_text(relativize=False, sorted=True)
         lines = text.splitlines()
         return [" ".join(w for i, w in enumerate(_words(line)) if i != 6) for line in lines]
 
     def serial(self, zone: str) -> int:
-        return self._transfer(zone).get_soa().serial
+        return self.transfer(zone).get_soa().serial
 
     def change(self, zone: str, edit: Callable[[dns.update.UpdateMessage], object]) -> None:
         """Somebody else changes the zone: ``edit`` fills an update, which is sent."""
@@ -142,7 +142,8 @@ class Named:
         answer = dns.query.tcp(update, HOST, port=self.port, timeout=5)
         assert answer.rcode() == dns.rcode.NOERROR, dns.rcode.to_text(answer.rcode())
 
-    def _transfer(self, zone: str) -> dns.zone.Zone:
+    def transfer(self, zone: str) -> dns.zone.Zone:
+        """The zone as it is, whole."""
         whole = dns.zone.Zone(zone, relativize=False)
         query, _ = dns.xfr.make_query(whole, keyring=_dns_key(ADMIN))
         dns.query.inbound_xfr(HOST, whole, query, port=self.port, timeout=5)
