@@ -30,6 +30,7 @@ from dnslb.decide.intents import (
     Log,
     PublishStatus,
     ReadZone,
+    Recall,
     Resign,
     TakeFence,
     Verify,
@@ -119,6 +120,8 @@ class Reconciler:
                 self._log.append(entry)
             case Apply(plan):
                 self._worker(plan.zone).apply_nowait(plan)
+            case Recall(zone):
+                self._worker(zone).recall_nowait()
             case TakeFence(zone, token):
                 self._worker(zone).take_fence_nowait(token)
             case ReadZone(zone):

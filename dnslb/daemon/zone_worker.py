@@ -41,6 +41,7 @@ SEND_S_MAX = 30.0
 FENCE_S_MAX = 300.0
 """Taking a marker may have to wait for its turn in a call budget, behind those of other zones."""
 CLOSE_S_MAX = 1.0
+_RECALLED = "not sent: nothing is to be changed any more"
 
 Tell = Callable[[Event], None]
 Luck = Callable[[], float]
@@ -77,6 +78,7 @@ class ZoneWorker:
         self._hands = hands
         self._jobs: deque[ReadZone | FencingToken | Plan] = deque()
         self._wanted = trio.Event()
+        self._recalled = False
 
     def read_nowait(self, wanted: ReadZone) -> None:
         """Reads after what was asked for before."""
@@ -90,13 +92,21 @@ class ZoneWorker:
 
     def apply_nowait(self, plan: Plan) -> None:
         """Puts ``plan`` into the slot; one that waits there is answered as replaced."""
+        self._clear_slot("replaced by a newer plan")
+        self._jobs.append(plan)
+        self._wanted.set()
+
+    def recall_nowait(self) -> None:
+        """No plan is wanted any more: neither one that waits nor one that is being prepared."""
+        self._clear_slot(_RECALLED)
+        self._recalled = True
+
+    def _clear_slot(self, why: str) -> None:
         for job in self._jobs:
             if isinstance(job, Plan):
                 self._jobs.remove(job)
-                self._end(job, Failure("gated", "replaced by a newer plan"))
+                self._end(job, Failure("gated", why))
                 break
-        self._jobs.append(plan)
-        self._wanted.set()
 
     async def run(self) -> None:
         """Works until cancelled."""
@@ -106,6 +116,7 @@ class ZoneWorker:
                 await self._wanted.wait()
             job = self._jobs.popleft()
             if isinstance(job, Plan):
+                self._recalled = False
                 began = self._hands.clock.now().mono
                 result = await self._write(job)
                 self._end(job, result, self._hands.clock.now().mono - began)
@@ -167,7 +178,7 @@ class ZoneWorker:
     async def _write_part(self, plan: Plan) -> Receipt | Failure:
         hands = self._hands
         # Asked here too: what cannot be sent must not use up the provider's call budget.
-        if (refusal := hands.gate.refuses(plan)) is not None:
+        if (refusal := self._refuses(plan)) is not None:
             return Failure("gated", refusal, jitter=hands.luck())
         lease = hands.gate.lease
         assert lease is not None
@@ -182,12 +193,15 @@ class ZoneWorker:
         sentence = f"preparing the write took longer than {PREPARE_S_MAX:g} s"
         return Failure("temporary", sentence, jitter=hands.luck())
 
+    def _refuses(self, plan: Plan, token: FencingToken | None = None) -> str | None:
+        return _RECALLED if self._recalled else self._hands.gate.refuses(plan, token)
+
     async def _send(
         self, plan: Plan, token: FencingToken, prepared: PreparedWrite
     ) -> Receipt | Failure:
         hands = self._hands
         try:
-            if (refusal := hands.gate.refuses(plan, token)) is not None:
+            if (refusal := self._refuses(plan, token)) is not None:
                 return Failure("gated", refusal, jitter=hands.luck())
             receipt = None
             with hands.gate.pass_through(token, SEND_S_MAX):

@@ -57,6 +57,14 @@ class Verify:
 
 
 @dataclass(frozen=True, slots=True)
+class Recall:
+    """Nothing is to be changed in this zone any more: a plan that has not passed the lease gate
+    is answered as not sent."""
+
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """Make these changes durable, in this order; answered by `Committed` or `CommitFailed`."""
 
@@ -99,6 +107,7 @@ Intent = (
     | TakeFence
     | ReadZone
     | Apply
+    | Recall
     | Verify
     | Commit
     | Answer

@@ -13,7 +13,7 @@ from dnslb.decide.backoff import GATED_WAIT_S
 from dnslb.decide.balancer import Balancer
 from dnslb.decide.diff import differences
 from dnslb.decide.gate import Gate
-from dnslb.decide.intents import Apply, Intent
+from dnslb.decide.intents import Apply, Intent, Recall
 from dnslb.decide.journal import Journal
 from dnslb.decide.ledger import Ledger
 from dnslb.decide.planner import Ground, Planner, ZonePlan
@@ -109,6 +109,7 @@ class Writer:
         self.plans.update(plans)
         self.due_mono = min((p.due_mono for p in self.plans.values()), default=None)
         ready: list[tuple[Zone, ZonePlan, list[Change]]] = []
+        intents: list[Intent] = []
         for name, plan in plans.items():
             zone = self._zones.by_name[name]
             unread = self._unsettled.get(name, set()) - zone.names_read
@@ -118,6 +119,8 @@ class Writer:
             self._store.settle(names=plan.deleted_names)
             if not (plan.changes or plan.waiting):
                 zone.nothing_to_write()
+                if zone.outstanding:
+                    intents.append(Recall(name))
             if zone.blocked is None and (changes := zone.quarantine.select(plan.changes, now)):
                 ready.append((zone, plan, changes))
         self.ledger.prune()
@@ -126,8 +129,8 @@ class Writer:
             return []
         for zone, _, changes in ready:
             self._intend(zone, changes)
-        commit = self._store.propose_record(balancers.values(), now)
-        intents: list[Intent] = [commit] if commit else []
+        if commit := self._store.propose_record(balancers.values(), now):
+            intents.append(commit)
         for zone, plan, changes in ready:
             intents += self._send(zone, plan, changes, balancers, lease, now)
         return intents

@@ -98,6 +98,23 @@ async def test_nothing_runs_between_the_gate_and_the_send(autojump_clock: MockCl
         assert order == ["send", "another task"]
 
 
+@pytest.mark.parametrize("prepare_s", [0.0, 5.0])
+async def test_a_recalled_plan_is_not_sent(autojump_clock: MockClock, prepare_s: float) -> None:
+    """Whether it waits behind something else or is being prepared."""
+    async with bench(ScriptedProvider(prepare_s=prepare_s, read_s=2.0)) as b:
+        if not prepare_s:
+            b.worker.read_nowait(ReadZone(ZONE, frozenset()))
+        b.worker.apply_nowait(plan())
+        await trio.sleep(1)
+        b.worker.recall_nowait()
+        await trio.sleep(10)
+        assert b.failure.kind == "gated"
+        assert b.provider.sent == []
+        b.worker.apply_nowait(plan())
+        await trio.sleep(10)
+        assert b.provider.sent == [plan()]
+
+
 async def test_a_newer_plan_replaces_one_that_waits_and_both_are_answered(
     autojump_clock: MockClock,
 ) -> None:

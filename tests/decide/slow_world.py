@@ -33,6 +33,7 @@ from dnslb.decide.intents import (
     FindZones,
     Intent,
     ReadZone,
+    Recall,
     Resign,
     TakeFence,
 )
@@ -180,6 +181,12 @@ class SlowWorld:
                 if replaced is not None:
                     gated = Failure("gated", "replaced by a newer plan")
                     events.append(WriteEnded(WriteOutcome(replaced, gated)))
+            case Recall(zone):
+                worker = self.workers.setdefault(zone, _Worker())
+                for plan in [job for job in worker.jobs if isinstance(job, Plan)]:
+                    worker.jobs.remove(plan)
+                    gated = Failure("gated", "nothing is to be changed any more")
+                    events.append(WriteEnded(WriteOutcome(plan, gated)))
             case Commit():
                 self.commits.append(intent)
             case Answer(ticket):

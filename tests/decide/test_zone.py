@@ -110,3 +110,19 @@ def test_a_write_that_fails_when_nobody_wants_it_any_more_is_no_trouble(kind: st
     world.wait(60)
     assert world.dns(WWW) == (A, B)
     assert world.kinds() == []
+
+
+def test_a_plan_that_nobody_wants_any_more_is_recalled() -> None:
+    """A slow provider need not carry out what is over, only to have it undone."""
+    world = published(A, B)
+    world.slow = True
+    world.vote_all({A: "down"})
+    assert len(world.waiting) == 1
+    world.vote_all({A: "up"})
+    world.wait(10)
+    assert world.waiting == []
+    world.slow = False
+    world.wait(60)
+    assert world.dns(WWW) == (A, B)
+    assert len(world.applied) == 1
+    assert world.kinds() == []

@@ -34,6 +34,7 @@ from dnslb.decide.intents import (
     Log,
     PublishStatus,
     ReadZone,
+    Recall,
     Resign,
     TakeFence,
     Verify,
@@ -176,6 +177,11 @@ class World:
                 return [self._write(plan)]
             case Verify(zone, expected):
                 self.expected[zone] = dict(expected)
+            case Recall(zone):
+                recalled = [plan for plan in self.waiting if plan.zone == zone]
+                self.waiting = [plan for plan in self.waiting if plan.zone != zone]
+                gated = Failure("gated", "nothing is to be changed any more")
+                return [WriteEnded(WriteOutcome(plan, gated)) for plan in recalled]
             case Answer(ticket):
                 self.answers[ticket] = intent
             case Resign(why):
