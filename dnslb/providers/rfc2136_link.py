@@ -17,11 +17,12 @@ from contextlib import asynccontextmanager, contextmanager
 import dns.exception
 import dns.flags
 import dns.message
+import dns.rcode
 import dns.tsig
 import trio
 from trio.abc import Stream
 
-from dnslb.errors import OutcomeUnknown
+from dnslb.errors import OutcomeUnknown, ProviderError
 from dnslb.net.clock import Clock
 from dnslb.providers import rfc2136_errors as errors
 from dnslb.providers.rfc2136_errors import Server
@@ -180,12 +181,11 @@ class ServerLink:
         except (dns.exception.DNSException, ValueError) as e:
             if (refused := errors.key_refused(self.server, e)) is not None:
                 raise refused from e
-            raise UntrustedAnswer(_spoken(e)) from e
+            raise UntrustedAnswer(_with_rcode(_spoken(e), wire)) from e
         if answer.id != request.id or not answer.flags & dns.flags.QR:
             raise UntrustedAnswer("it answers something else")
         if self.server.key is not None and not answer.had_tsig:
-            rcode = dns.rcode.to_text(answer.rcode())
-            raise UntrustedAnswer(f"it is not signed (and says {rcode})")
+            raise UntrustedAnswer(_with_rcode("it is not signed", wire))
         return answer
 
     async def aclose(self) -> None:
@@ -232,7 +232,8 @@ class Visit:
                 f"An update was sent to the server {link.server} and no answer came ({e}), so "
                 "what stands there has to be read again."
             ) from e
-        except UntrustedAnswer as e:
+        except (UntrustedAnswer, ProviderError) as e:
+            # That a key is refused is said without a signature: anybody could say it afterwards.
             connection.clean = False
             raise OutcomeUnknown(
                 f"The answer of the server {link.server} to an update was dropped ({e}), so what "
@@ -257,6 +258,13 @@ class Visit:
 
 async def _connect_tcp(host: str, port: int) -> Stream:
     return await trio.open_tcp_stream(host, port)
+
+
+def _with_rcode(why: str, wire: bytes) -> str:
+    """What an answer that is not believed claims is a hint all the same."""
+    return (
+        f"{why} (and says {dns.rcode.to_text(dns.rcode.Rcode(wire[3] & 15))})" if wire[3:] else why
+    )
 
 
 def _spoken(error: BaseException) -> str:

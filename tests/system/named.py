@@ -62,7 +62,7 @@ class Named:
         zone_defaults: str = 'allow-transfer { key "dnslb-key."; key "admin-key."; };',
     ) -> None:
         self.directory = directory
-        self.port, self._control_port = _free_port(), _free_port()
+        self.port, self._control_port = free_port(), free_port()
         self.address = (HOST, self.port)
         directory.mkdir(parents=True, exist_ok=True)
         self._log = directory / "log"
@@ -167,7 +167,7 @@ def _dns_key(key: TsigKey) -> dns.tsig.Key:
     return dns.tsig.Key(key.name, key.secret, key.algorithm)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Free for TCP and UDP alike."""
     while True:
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
