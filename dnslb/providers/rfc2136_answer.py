@@ -1,7 +1,8 @@
 """What an authoritative server's answer says of a name, and of the zone it lies in; pure.
 
 Law: an absence counts only with the zone's SOA beside it (RFC 2308 2), data only with the AA bit.
-Anything else is an error, and never "nothing there".
+Anything else is an error, and never "nothing there"; one that concerns the one name alone is a
+value, so that the others of the zone can still be read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import dns.rdatatype
 import dns.rrset
 
 from dnslb.errors import ProviderRefusal, ProviderTemporary
+from dnslb.model.names import is_within
 from dnslb.providers import rfc2136_errors as errors
 from dnslb.providers.rfc2136_errors import Server
 
@@ -31,12 +33,14 @@ class Records:
 @dataclass(frozen=True, slots=True)
 class Found:
     """What an answer says. ``alias``: the CNAME at the name, ``target`` as text. ``renamed``: the
-    alias was made up from a DNAME above, and stands nowhere itself."""
+    alias was made up from a DNAME above, and stands nowhere itself. ``elsewhere``: the sentence
+    that says that this one name belongs to another zone, so nothing in this one counts there."""
 
     records: Records = Records()
     alias: Records = Records()
     target: str = ""
     renamed: bool = False
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,15 @@ def found_at(
     rcode = answer.rcode()
     if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
         raise errors.query_error(server, zone, rcode)
-    if not answer.flags & dns.flags.AA:
-        raise ProviderRefusal(
-            f"The server {server} does not answer for {name} with authority, so it is not in "
-            f"{zone} there: look for NS records between the two, and whether it is the primary."
-        )
     owner, wanted = dns.name.from_text(name), dns.rdatatype.from_text(rtype)
+    if not answer.flags & dns.flags.AA:
+        cut = _cut(answer, owner)
+        if cut is not None and is_within(cut, zone) and cut != zone:
+            return Found(elsewhere=str(errors.delegated(server, name, cut, zone)))
+        raise ProviderRefusal(
+            f"The server {server} does not answer for {name} with authority, so {zone} is not "
+            "there: look whether it is the primary, or into which view the key leads."
+        )
     renamed = _is_renamed(answer, owner)
     for rrset in answer.answer:
         if rrset.name == owner and rrset.rdtype == wanted:
@@ -82,7 +89,7 @@ def found_at(
             "that would say that there are none."
         )
     if soa != dns.name.from_text(zone):
-        raise moved(name, zone, _text(soa))
+        return Found(elsewhere=moved(name, zone, _text(soa)))
     return Found()
 
 
@@ -93,12 +100,7 @@ def zone_in(server: Server, name: str, answer: dns.message.Message) -> Zone | El
         raise errors.query_error(server, name, rcode)
     owner = dns.name.from_text(name)
     if not answer.flags & dns.flags.AA:
-        cuts = [
-            rrset.name
-            for rrset in answer.authority
-            if rrset.rdtype == dns.rdatatype.NS and owner.is_subdomain(rrset.name)
-        ]
-        return Elsewhere(_text(cuts[0]) if cuts and cuts[0] != dns.name.root else None)
+        return Elsewhere(_cut(answer, owner))
     if _is_renamed(answer, owner) or any(
         rrset.name == owner and rrset.rdtype == dns.rdatatype.CNAME for rrset in answer.answer
     ):
@@ -111,12 +113,28 @@ def zone_in(server: Server, name: str, answer: dns.message.Message) -> Zone | El
     return Elsewhere(None) if apex == dns.name.root else Zone(_text(apex))
 
 
-def moved(name: str, zone: str, actual: str | None) -> ProviderRefusal:
+def moved(name: str, zone: str, actual: str | None) -> str:
+    """The sentence for a name that is in ``actual`` now. Raises `ProviderRefusal` when that is
+    no part of ``zone``: then the whole zone is gone."""
     where = f"in the zone {actual}" if actual else "elsewhere"
-    return ProviderRefusal(
+    sentence = (
         f"{name} is no longer in {zone} but {where}: reload the configuration of dnslb, so that "
         "zones are looked for anew."
     )
+    if actual is None or not is_within(actual, zone):
+        raise ProviderRefusal(sentence)
+    return sentence
+
+
+def _cut(answer: dns.message.Message, owner: dns.name.Name) -> str | None:
+    """The name at or above ``owner`` that a referral says is delegated."""
+    cuts = (
+        rrset.name
+        for rrset in answer.authority
+        if rrset.rdtype == dns.rdatatype.NS and owner.is_subdomain(rrset.name)
+    )
+    cut = next(cuts, dns.name.root)
+    return None if cut == dns.name.root else _text(cut)
 
 
 def _is_renamed(answer: dns.message.Message, owner: dns.name.Name) -> bool:

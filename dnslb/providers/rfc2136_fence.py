@@ -71,6 +71,8 @@ class Rfc2136Fence:
     async def _records(self, zone: str) -> Records:
         name = marker_name(zone)
         observed = await self._reader.observe(zone, {name: ("TXT",)})
+        if why := observed.elsewhere(name):
+            raise ProviderRefusal(f"No marker can be kept in {zone}: {why}")
         if alias := observed.alias(name):
             raise ProviderRefusal(
                 f"{name} is an alias of {alias.target}, so no marker can be kept in {zone}: "

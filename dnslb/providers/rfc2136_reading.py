@@ -48,17 +48,25 @@ class Observed:
     rtypes: dict[str, tuple[str, ...]]
     found: dict[tuple[str, str], Found] = field(default_factory=dict)
 
+    def elsewhere(self, name: str) -> str:
+        """Why nothing counts that stands at ``name`` in this zone; empty when it does."""
+        all_found = (self.found[name, rtype] for rtype in self.rtypes[name])
+        return next((found.elsewhere for found in all_found if found.elsewhere), "")
+
     def records(self, name: str, rtype: str) -> Records:
-        return Records() if self.alias(name) else self.found[name, rtype].records
+        hidden = self.alias(name) or self.elsewhere(name)
+        return Records() if hidden else self.found[name, rtype].records
 
     def alias(self, name: str) -> Found | None:
         """The CNAME that stands at ``name``, if one does."""
+        if self.elsewhere(name):
+            return None
         all_found = (self.found[name, rtype] for rtype in self.rtypes[name])
         return next((found for found in all_found if found.alias.rdatas), None)
 
     def claims(self, names: Iterable[str]) -> list[Claim]:
         """What the zone holds if all this is true."""
-        return [claim for name in names for claim in self._claims_of(name)]
+        return [c for name in names if not self.elsewhere(name) for c in self._claims_of(name)]
 
     def _claims_of(self, name: str) -> Iterator[Claim]:
         alias = self.alias(name)
@@ -69,10 +77,10 @@ class Observed:
         elif not alias.renamed:
             yield Claim(name, "CNAME", alias.alias.rdatas)
 
-    def drop(self, name: str, rtype: str) -> None:
-        """What was answered does not stand there."""
+    def put(self, name: str, rtype: str, found: Found) -> None:
+        """Corrects what was answered, for all types where it was about a CNAME."""
         for key in [(name, t) for t in self.rtypes[name] if rtype in (t, "CNAME")]:
-            self.found[key] = Found()
+            self.found[key] = found
 
 
 class ZoneReader:
@@ -170,13 +178,13 @@ class ZoneReader:
         return first + await self._false_claims(zone, claims[half:])
 
     async def _drop_if_made_up(self, zone: str, claim: Claim, observed: Observed) -> bool:
-        """Whether what was answered stands nowhere: a wildcard's doing. Then it is dropped."""
+        """Whether what was answered stands nowhere in the zone: a wildcard's or another zone's
+        doing. Then it is dropped."""
         if not claim.rdatas or not await self.holds(zone, [Claim(claim.name, claim.rtype)]):
             return False
         actual = await self.find_zone(claim.name)
-        if actual != zone:
-            raise moved(claim.name, zone, actual)
-        observed.drop(claim.name, claim.rtype)
+        found = Found() if actual == zone else Found(elsewhere=moved(claim.name, zone, actual))
+        observed.put(claim.name, claim.rtype, found)
         return True
 
     async def _refuse_if_served(self, name: str) -> None:

@@ -29,10 +29,12 @@ import trio
 from dnslb.errors import ProviderTemporary
 from dnslb.model.rrset import RRset, RRsetKey, ZoneReading
 from dnslb.providers import rfc2136_errors as errors
-from dnslb.providers.rfc2136_link import ANSWER_S_MAX, BrokenOff, ServerLink
+from dnslb.providers.rfc2136_link import ANSWER_S_MAX, BrokenOff, Connection, ServerLink
 from dnslb.providers.rfc2136_wire import Request, name_wire, query
 
 TRANSFER_BYTES_MAX = 1 << 30
+TRANSFER_S_MAX = 20.0
+"""For the whole; less than what a reading may take, so that there is time to ask instead."""
 STEP_RECORDS = 500
 """Records between two turns of the event loop: one or two milliseconds."""
 UNSIGNED_MAX = 99
@@ -42,6 +44,7 @@ _RECORD = struct.Struct("!HHIH")
 _A, _NS, _CNAME, _SOA, _AAAA, _DNAME, _TSIG = 1, 2, 5, 6, 28, 39, 250
 _ADDRESSES = {_A: "A", _AAAA: "AAAA"}
 _POINTERS_MAX = 127
+NAME_BYTES_MAX = 255
 _validate: Any = dns.tsig.validate  # dnspython leaves it without types
 
 
@@ -65,6 +68,7 @@ class TransferReader:
     def __init__(
         self, zone: str, names: frozenset[str], request: Request, signer: dns.tsig.Key | None
     ) -> None:
+        self.zone = zone
         self._apex = name_wire(zone)
         self._wanted = {name_wire(name): name for name in names}
         self._request = request
@@ -81,7 +85,7 @@ class TransferReader:
             raise BrokenTransfer("something came after its end")
         try:
             seal = yield from self._walk(message)
-        except (struct.error, IndexError, dns.exception.DNSException) as e:
+        except (struct.error, IndexError, ValueError, dns.exception.DNSException) as e:
             raise BrokenTransfer("a message is malformed") from e
         self._seal.check(message, seal, wall)
         if not self._seal.is_whole_after(self.done):
@@ -200,28 +204,33 @@ class _Seal:
         self._unsigned = 0
 
 
-async def transfer(link: ServerLink, zone: str, names: frozenset[str]) -> ZoneReading:
-    """What stands at ``names`` by a transfer of ``zone``. Raises `ProviderError`."""
+class TooLarge(Exception):
+    """The zone has more bytes than the transfer was allowed; nothing was concluded."""
+
+
+class Transferred(NamedTuple):
+    """``elsewhere``: names that belong to another zone, and why (`rfc2136_answer.Found`)."""
+
+    reading: ZoneReading
+    elsewhere: dict[str, str]
+
+
+async def transfer(
+    link: ServerLink, zone: str, names: frozenset[str], bytes_max: int = TRANSFER_BYTES_MAX
+) -> Transferred:
+    """What stands at ``names`` by a transfer of ``zone``. Raises `ProviderError`, and `TooLarge`
+    as soon as more than ``bytes_max`` came."""
     request = link.sign(partial(query, zone, "AXFR"))
     reader = TransferReader(zone, names, request, link.signer)
     connection = await link.connect()
     try:
-        await connection.send(request.wire, ANSWER_S_MAX)
-        size = 0
-        while not reader.done:
-            message = await connection.receive(ANSWER_S_MAX)
-            size += len(message)
-            if size > TRANSFER_BYTES_MAX:
-                raise BrokenTransfer(f"it is larger than {TRANSFER_BYTES_MAX} bytes")
-            for _ in reader.feed(message, link.wall()):
-                await trio.lowlevel.checkpoint()
-            if reader.rcode != dns.rcode.NOERROR:
-                raise errors.transfer_error(link.server, zone, reader.rcode)
-            await trio.lowlevel.checkpoint()
-    except (BrokenOff, BrokenTransfer, dns.exception.DNSException) as e:
+        with trio.fail_after(TRANSFER_S_MAX):
+            await _receive(link, connection, reader, request, bytes_max)
+    except (BrokenOff, BrokenTransfer, trio.TooSlowError, dns.exception.DNSException) as e:
         if (refused := errors.key_refused(link.server, e)) is not None:
             raise refused from e
-        why = str(e) or type(e).__name__
+        slow = isinstance(e, trio.TooSlowError)
+        why = f"it took more than {TRANSFER_S_MAX:g} s" if slow else str(e) or type(e).__name__
         raise ProviderTemporary(
             f"The transfer of {zone} from the server {link.server} was dropped, since {why}."
         ) from e
@@ -230,17 +239,39 @@ async def transfer(link: ServerLink, zone: str, names: frozenset[str]) -> ZoneRe
     return _reading(link, reader, zone, names)
 
 
+async def _receive(
+    link: ServerLink,
+    connection: Connection,
+    reader: TransferReader,
+    request: Request,
+    bytes_max: int,
+) -> None:
+    await connection.send(request.wire, ANSWER_S_MAX)
+    size = 0
+    while not reader.done:
+        message = await connection.receive(ANSWER_S_MAX)
+        size += len(message)
+        if size > bytes_max:
+            raise TooLarge
+        for _ in reader.feed(message, link.wall()):
+            await trio.lowlevel.checkpoint()
+        if reader.rcode != dns.rcode.NOERROR:
+            raise errors.transfer_error(link.server, reader.zone, reader.rcode)
+        await trio.lowlevel.checkpoint()
+
+
 def _reading(
     link: ServerLink, reader: TransferReader, zone: str, names: frozenset[str]
-) -> ZoneReading:
-    for name in names:
-        if cut := reader.cut_above(name):
-            raise errors.delegated(link.server, name, cut, zone)
+) -> Transferred:
+    cuts = {name: cut for name in names if (cut := reader.cut_above(name))}
+    elsewhere = {n: str(errors.delegated(link.server, n, cut, zone)) for n, cut in cuts.items()}
     rrsets = {
         key: RRset(key, ttl, tuple(sorted(values)))
         for key, (ttl, values) in reader.kept.addresses.items()
+        if key.name not in cuts
     }
-    return ZoneReading(zone, names, rrsets, reader.kept.cnames)
+    cnames = {name: target for name, target in reader.kept.cnames.items() if name not in cuts}
+    return Transferred(ZoneReading(zone, names, rrsets, cnames), elsewhere)
 
 
 def _name_at(
@@ -258,13 +289,20 @@ def _name_at(
             tail = suffixes.get(target)
             if tail is None:
                 tail = suffixes[target] = _name_at(message, target, suffixes, depth + 1)[0]
-            # Lengths are below 64, so that no length is taken for a letter.
-            return b"".join(parts).lower() + tail, at + 2
+            return _joined(parts, tail), at + 2
         if size > 63:
             raise BrokenTransfer("a name is malformed")
         parts.append(message[at : at + size + 1])
         at += size + 1
-    return b"".join(parts).lower() + b"\0", at + 1
+    return _joined(parts, b"\0"), at + 1
+
+
+def _joined(labels: list[bytes], tail: bytes) -> bytes:
+    # Lengths are below 64, so that none of them is taken for a letter.
+    name = b"".join(labels).lower() + tail
+    if len(name) > NAME_BYTES_MAX:
+        raise BrokenTransfer("a name is too long")
+    return name
 
 
 def _rdata(message: bytes, rtype: int, at: int, size: int) -> dns.rdata.Rdata:

@@ -105,10 +105,11 @@ class ProviderSuite:
     ) -> None:
         assert await bench.provider.find_zone(name) == zone
 
+    @pytest.mark.parametrize("scan", [False, True])
     async def test_reading_shows_what_stands_at_the_names_asked_for(
-        self, bench: ProviderBench
+        self, bench: ProviderBench, scan: bool
     ) -> None:
-        reading = await bench.provider.read(ZONE, NAMES)
+        reading = await bench.provider.read(ZONE, NAMES, scan=scan)
         assert (reading.zone, reading.names) == (ZONE, NAMES)
         assert dict(reading.rrsets) == {r.key: r for r in RECORDS}
         assert dict(reading.cnames) == {}

@@ -8,11 +8,12 @@ import trio
 
 from dnslb.errors import ProviderError, ProviderRefusal, ProviderTemporary
 from dnslb.model.rrset import RRsetKey
-from dnslb.providers.rfc2136 import Rfc2136Provider
+from dnslb.providers.rfc2136 import TRANSFER_NAMES_MIN, Rfc2136Provider
 from dnslb.providers.rfc2136_errors import Server
 from dnslb.providers.rfc2136_key import TsigKey
 from dnslb.providers.rfc2136_link import QUERIES_MAX, ServerLink
 from dnslb.providers.rfc2136_reading import ZoneReader
+from tests.providers.rfc2136_stage import TOKEN, a, change, fence_of, plan
 from tests.system.named import ADMIN, KEY, POLICY, Named, NamedZone, StartNamed
 
 ZONE = "example.org"
@@ -49,22 +50,63 @@ async def test_name_below_a_dname_is_shown_as_an_alias(named: StartNamed) -> Non
     assert dict(reading.cnames) == {f"a.old.{ZONE}": "a.new.example.net"}
 
 
-async def test_delegated_name_is_refused_with_the_name_of_the_cut(named: StartNamed) -> None:
+async def test_delegated_name_is_no_name_of_the_zone(named: StartNamed) -> None:
     provider = provider_of(named(NamedZone(ZONE, RECORDS)))
     with pytest.raises(ProviderRefusal, match=f"NS or DNAME record of cut.{ZONE}"):
         await provider.find_zone(BELOW)
-    with pytest.raises(ProviderRefusal, match="with authority"):
-        await provider.read(ZONE, frozenset({BELOW}))
     await provider.aclose()
 
 
-async def test_name_that_became_another_zone_is_refused(named: StartNamed) -> None:
-    server = named(
-        NamedZone(ZONE, "www.sub A 192.0.2.5\n"), NamedZone(f"sub.{ZONE}", "www A 192.0.2.7\n")
-    )
+CUT = "cut NS ns1.elsewhere.test.\na.cut A 192.0.2.5\n"
+SUB = "www.sub A 192.0.2.5\n"
+
+
+@pytest.mark.parametrize("scan", [False, True], ids=["asked", "transferred"])
+@pytest.mark.parametrize("records", [CUT, CUT.replace("a.cut", "b.cut"), SUB + "sub NS x.test.\n"])
+async def test_one_name_that_went_elsewhere_does_not_hold_up_the_others(
+    named: StartNamed, records: str, scan: bool
+) -> None:
+    """BIND would take the address of such a name, and then not answer with it."""
+    more = tuple(f"n{i}.{ZONE}" for i in range(TRANSFER_NAMES_MIN)) if scan else ()
+    zones = [NamedZone(ZONE, "www A 192.0.2.1\n" + records)]
+    gone = BELOW
+    if records.startswith(SUB):
+        gone = f"www.sub.{ZONE}"
+        zones.append(NamedZone(f"sub.{ZONE}", "www A 192.0.2.7\n"))
+    server = named(*zones)
     provider = provider_of(server)
-    with pytest.raises(ProviderRefusal, match=f"no longer in {ZONE} but in the zone sub.{ZONE}"):
-        await provider.read(ZONE, frozenset({f"www.sub.{ZONE}"}))
+    await fence_of(provider).take(ZONE, TOKEN)
+    reading = await provider.read(ZONE, frozenset({WWW, gone, *more}), scan=scan)
+    assert set(reading.rrsets) == {RRsetKey(WWW, "A")}
+    before = server.records(ZONE)
+    with pytest.raises(ProviderRefusal, match=gone.replace(".", r"\.")):
+        await provider.prepare(plan(reading, a(gone, "192.0.2.8")), TOKEN)
+    assert server.records(ZONE) == before
+    prepared = await provider.prepare(plan(reading, a(WWW, "192.0.2.8")), TOKEN)
+    await prepared.send()
+    await prepared.aclose()
+    assert (await provider.read(ZONE, frozenset({WWW}))).rrsets[RRsetKey(WWW, "A")].values
+    await provider.aclose()
+
+
+async def test_name_that_came_back_is_written_again(named: StartNamed) -> None:
+    server = named(NamedZone(ZONE, CUT))
+    provider = provider_of(server)
+    await fence_of(provider).take(ZONE, TOKEN)
+    await provider.read(ZONE, frozenset({BELOW}))
+    await change(server, lambda update: update.delete(f"cut.{ZONE}."))
+    reading = await provider.read(ZONE, frozenset({BELOW}))
+    prepared = await provider.prepare(plan(reading, a(BELOW, "192.0.2.8")), TOKEN)
+    await prepared.send()
+    await prepared.aclose()
+    await provider.aclose()
+
+
+async def test_zone_that_is_gone_is_an_error_and_not_empty(named: StartNamed) -> None:
+    provider = provider_of(named(NamedZone("org", "")))
+    for names in ({WWW}, {WWW, f"x.{ZONE}"}):
+        with pytest.raises(ProviderRefusal, match=f"no longer in {ZONE} but in the zone org"):
+            await provider.read(ZONE, frozenset(names))
     await provider.aclose()
 
 
