@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import dns.flags
@@ -131,11 +130,11 @@ async def keep_silent(peer: Peer, stream: Stream, wire: bytes) -> None:
     return
 
 
-def say(**options: int) -> Behave:
+def say(**options: Any) -> Behave:
     """Answers each message, otherwise than it should: as `response` has it."""
 
     async def behave(peer: Peer, stream: Stream, wire: bytes) -> None:
-        await stream.send_all(partial(response, wire, peer.key, **options)())  # type: ignore[arg-type]
+        await stream.send_all(response(wire, peer.key, **options))
 
     return behave
 
