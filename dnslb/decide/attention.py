@@ -157,9 +157,8 @@ def of_zone(zone: Zone, now: Now) -> list[Row]:
     text = f"zone {zone.name}: {trouble.error}"
     if trouble.failures > 1:
         text += f" (failed {trouble.failures} times)"
-    kind = "zone-error" if zone.fence_trouble is None else "marker"
     next_step = "see the sentence; dnslbctl sync tries again at once"
-    return [Row("critical" if lasting else "warning", kind, zone.name, text, next_step)]
+    return [Row("critical" if lasting else "warning", "zone-error", zone.name, text, next_step)]
 
 
 def of_publication(zone: Zone) -> list[Row]:

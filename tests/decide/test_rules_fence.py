@@ -80,7 +80,7 @@ def test_rule_2_3_a_foreign_owner_is_refused_and_hinders_no_other_zone() -> None
     assert world.markers["example.org"] == THEIRS
     assert world.dns("www.example.net") == ("192.0.2.9",)
     assert world.resigned == []
-    (row,) = [row for row in world.status.attention if row.kind == "marker"]
+    (row,) = [row for row in world.status.attention if row.kind == "zone-error"]
     assert row.severity == "critical"
     assert "dnslb adopt example.org" in row.sentence
     world.markers["example.org"] = FencingToken("owner", 0, 0, "adopted")
@@ -113,3 +113,18 @@ def test_rule_3_1_what_was_read_before_the_marker_was_ours_is_read_again() -> No
     world.finish_read()
     assert world.dns(NAME) == THREE
     assert world.markers["example.org"].term == 1
+
+
+def test_rule_2_4_the_marker_is_taken_at_once_and_the_zone_read_after_the_wait() -> None:
+    """So that a predecessor that is not quite dead finds itself deposed meanwhile."""
+    marked = Capabilities(marked=True, shared=True, write_s_max=10.0)
+    world = World(settings(balancer(NAME, *THREE), capabilities=marked)).start(lease=False)
+    world.vote_all("up")
+    world.wait(4)
+    world.hold_reads = True
+    world.feed(LeaseChanged(world.lease(clean=False)))
+    assert world.markers == {"example.org": world.token}
+    world.wait(9.9)
+    assert world.reads_held == []
+    world.wait(0.2)
+    assert len(world.reads_held) == 1
