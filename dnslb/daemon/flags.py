@@ -159,9 +159,7 @@ DRY_RUN = Flag(
 )
 DEBUG = Flag("debug", SWITCH, False, "log more", live=True)
 JSON_LOGGING = Flag("json-logging", SWITCH, False, "log one JSON object a line")
-DUMP_HTTP = Flag(
-    "dump-http", SWITCH, False, "log HTTP to and from the provider, with secrets redacted"
-)
+DUMP_HTTP = Flag("dump-http", SWITCH, False, "log HTTP to and from the provider, without secrets")
 
 FLAGS: tuple[Flag[Any], ...] = tuple(
     value

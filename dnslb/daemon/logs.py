@@ -21,6 +21,7 @@ LINE_LENGTH_MAX = 16_384
 # A shorter one would black out ordinary words; it is still kept out of sentences by its type.
 MASKED_LENGTH_MIN = 6
 # These log headers and whole URLs, credentials among them; -dump-http is the redacted way.
+_exchanges = logging.getLogger("dnslb.http")
 _NOISY = ("httpx", "httpcore", "h11", "asyncio")
 
 
@@ -42,6 +43,12 @@ def set_up_logging(
         logging.getLogger(name).setLevel(logging.WARNING)
     # A reader that went away is no reason for a traceback at each record.
     logging.raiseExceptions = False
+
+
+def log_exchange(text: str) -> None:
+    """What -dump-http wants to see: a request or an answer, a record for each of its lines."""
+    for line in text.splitlines():
+        _exchanges.info("%s", line)
 
 
 class _Formatter(logging.Formatter):

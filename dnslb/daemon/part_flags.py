@@ -193,6 +193,7 @@ AUTODNS_PASSWORD = Flag(
     _NO_SECRET,
     "its password",
     "required with autodns",
+    live=True,
     belongs_to=_AUTODNS,
 )
 AUTODNS_CONTEXT = Flag(

@@ -15,6 +15,7 @@ import trio
 from dnslb import __version__
 from dnslb.daemon.alone import Alone
 from dnslb.daemon.config import AutodnsConfig, BindConfig, Config, FileConfig
+from dnslb.daemon.logs import log_exchange
 from dnslb.errors import ConfigError
 from dnslb.model.lease import Lease
 from dnslb.net.clock import Clock
@@ -96,7 +97,7 @@ def make_publication(config: Config, clock: Clock) -> Publication | None:
     if config.bind is not None:
         return _bind(config.bind, config.owner_id or "", clock)
     if config.autodns is not None:
-        return _autodns(config.autodns, config.owner_id or "")
+        return _autodns(config, config.autodns, clock)
     raise ConfigError(f"provider {config.provider} is not in this version yet")
 
 
@@ -113,13 +114,29 @@ def _bind(bind: BindConfig, owner_id: str, clock: Clock) -> Publication:
     return Publication(provider, provider.fence, aclose=provider.aclose)
 
 
-def _autodns(autodns: AutodnsConfig, owner_id: str) -> Publication:
+def _autodns(config: Config, autodns: AutodnsConfig, clock: Clock) -> Publication:
     from dnslb.providers.autodns import AutoDnsProvider  # noqa: PLC0415 - lazy: start-up
 
     provider = AutoDnsProvider(
-        autodns.url, autodns.username, autodns.password.reveal, autodns.context, owner_id
+        autodns.url,
+        autodns.username,
+        autodns.password.reveal,
+        autodns.context,
+        config.owner_id or "",
+        dump=log_exchange if config.dump_http else None,
+        clock=clock,
     )
-    return Publication(provider, provider.fence)
+
+    def reload(new: Config) -> None:
+        provider.reload(new.autodns.password.reveal if new.autodns else None)
+
+    return Publication(
+        provider,
+        provider.fence,
+        name_servers=provider.name_servers,
+        run=provider.run,
+        reload=reload,
+    )
 
 
 class LocalSource(Source, Protocol):

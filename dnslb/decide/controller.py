@@ -164,6 +164,7 @@ class Controller:
         self._writer.configure(settings)
         self._restore_flaps(now)
         self._want_zones()
+        self._zones.retry()
 
     def _want_zones(self) -> None:
         """Configured names, and those that were ours and are released."""

@@ -141,6 +141,11 @@ class Zones:
         """Somebody wants to know now: back-off is forgotten, everything is read again."""
         for zone in self.by_name.values():
             zone.stale = True
+        self.retry()
+
+    def retry(self) -> None:
+        """Somebody may have put right what went wrong: back-off is forgotten."""
+        for zone in self.by_name.values():
             zone.not_before_mono = float("-inf")
             zone.quarantine.retry()
         for search in self._searches.values():

@@ -21,8 +21,11 @@ from dnslb.model.lease import FencingToken
 from dnslb.model.outcome import Receipt
 from dnslb.model.plan import Plan
 from dnslb.model.rrset import RRset, ZoneReading
+from dnslb.net.clock import Clock
 from dnslb.net.tls import TlsFiles
+from dnslb.ports.noticeboard import Noticeboard
 from dnslb.providers import marker
+from dnslb.providers.autodns_account import AccountWatch
 from dnslb.providers.autodns_budget import CallBudget, Permit, Urgency
 from dnslb.providers.autodns_codec import ZoneContent, patch_body
 from dnslb.providers.autodns_directory import Directory
@@ -50,9 +53,11 @@ class AutoDnsProvider:
         budget: CallBudget | None = None,
         dump: Dump | None = None,
         tls: TlsFiles | None = None,
+        clock: Clock | None = None,
         luck: Callable[[], float] = random.random,
     ) -> None:
         budget = budget or CallBudget()
+        self._clock = clock or Clock()
         self._http = AutoDnsHttp(
             url, username, password, context, budget=budget, dump=dump, tls=tls, luck=luck
         )
@@ -74,11 +79,21 @@ class AutoDnsProvider:
     @property
     def rejection(self) -> str | None:
         """Why no call is made any more: a sentence for an attention row; None while calls are."""
-        return None if self._http.rejected is None else str(self._http.rejected)
+        rejected = self._http.rejected.value
+        return None if rejected is None else str(rejected)
 
-    def reload(self) -> None:
-        """Somebody changed the credentials, or says that they are right: calls are made again."""
-        self._http.rejected = None
+    def reload(self, password: Callable[[], str] | None = None) -> None:
+        """A person changed the password, or says that the credentials are right: calls are made
+        again."""
+        self._http.reload(password)
+
+    async def run(self, notices: Noticeboard) -> None:
+        """Tells of rejected credentials and of the password's last days, until cancelled."""
+        await AccountWatch(self._http, notices, self._clock).run()
+
+    async def name_servers(self, zone: str) -> tuple[str, ...]:
+        """Host names of the zone's name servers, as last read."""
+        return await self._zones.name_servers(zone)
 
     async def look_at_password(self) -> PasswordExpiry:
         """When the password expires; for once a day. Two calls. Raises `ProviderError`."""

@@ -12,6 +12,7 @@ anybody else's is never in a body.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
@@ -49,7 +50,7 @@ class ListedZone:
 class ZoneContent:
     """``name_server``: with the name, what makes the zone out. ``rrsets``, ``cnames``: at the
     names asked for. ``refused``: names among them that cannot be written here, each with a
-    sentence. ``markers``: TXT records at the marker's name."""
+    sentence. ``markers``: TXT records at the marker's name. ``name_servers``: who answers."""
 
     zone: str
     name_server: str
@@ -59,6 +60,7 @@ class ZoneContent:
     refused: Mapping[str, str]
     markers: tuple[Record, ...]
     total: int
+    name_servers: tuple[str, ...] = ()
     domainsafe: bool = False
 
 
@@ -107,7 +109,11 @@ def to_content(answer: Answer, zone: str, name_server: str, names: Iterable[str]
     for raw in raws:
         reader.take(raw)
     reader.take_main(whole)
-    return reader.content(len(raws), domainsafe=whole.get("domainsafe") is True)
+    return reader.content(
+        total=len(raws),
+        name_servers=_name_servers(whole["nameServers"]),
+        domainsafe=whole.get("domainsafe") is True,
+    )
 
 
 def _whole_zone(answer: Answer, zone: str, name_server: str) -> Raw:
@@ -130,6 +136,16 @@ def _whole_zone(answer: Answer, zone: str, name_server: str) -> Raw:
 def _default_ttl(whole: Raw) -> object:
     soa = whole["soa"]
     return soa.get("ttl") if isinstance(soa, dict) else None
+
+
+def _name_servers(found: object) -> tuple[str, ...]:
+    """Their host names. One that has none cannot be asked; nothing is written by what this says."""
+    names = []
+    for server in found if isinstance(found, list) else ():
+        name = server.get("name") if isinstance(server, dict) else None
+        with suppress(InvalidValue):
+            names.append(to_name(name if isinstance(name, str) else ""))
+    return tuple(names)
 
 
 def _odd(zone: str, why: str) -> ProviderTemporary:
@@ -252,7 +268,9 @@ class _Reader:
                     "answer for it"
                 )
 
-    def content(self, total: int, *, domainsafe: bool) -> ZoneContent:
+    def content(
+        self, *, total: int, name_servers: tuple[str, ...], domainsafe: bool
+    ) -> ZoneContent:
         rrsets = {}
         for key in sorted(self._records.keys() | self._hidden.keys()):
             shown = list(self._records.get(key, ()))
@@ -269,6 +287,7 @@ class _Reader:
             refused=self._refused,
             markers=tuple(self._markers),
             total=total,
+            name_servers=name_servers,
             domainsafe=domainsafe,
         )
 

@@ -28,6 +28,7 @@ from dnslb import __version__
 from dnslb.errors import ConfigError, OutcomeUnknown, ProviderTemporary
 from dnslb.net.backoff import Backoff
 from dnslb.net.tls import TlsFiles, client_context
+from dnslb.net.watchable import Watchable
 from dnslb.providers.autodns_answer import (
     Answer,
     CredentialsRejected,
@@ -99,7 +100,8 @@ class AutoDnsHttp:
         self._ssl: ssl.SSLContext | None = None
         self._luck = luck
         self._limited = 0
-        self.rejected: CredentialsRejected | None = None
+        self.rejected: Watchable[CredentialsRejected | None] = Watchable(None)
+        self.reloads: Watchable[None] = Watchable(None)
 
     def line(self, ctid: str = "") -> Line:
         """A connection to be; use it as an async context manager, or close it."""
@@ -107,8 +109,14 @@ class AutoDnsHttp:
 
     def check_accepted(self) -> None:
         """Raises `CredentialsRejected` while a person has to act."""
-        if self.rejected is not None:
-            raise CredentialsRejected(str(self.rejected))
+        if self.rejected.value is not None:
+            raise CredentialsRejected(str(self.rejected.value))
+
+    def reload(self, password: Callable[[], str] | None) -> None:
+        """Somebody changed the password, or says that the credentials are right."""
+        self.password = password or self.password
+        self.rejected.set(None)
+        self.reloads.set(None)
 
     def judge(self, answer: Answer, call: Call) -> None:
         """What all calls learn from one answer. Raises what it means, unless it is a success."""
@@ -121,7 +129,7 @@ class AutoDnsHttp:
             error.retry_after_s = max(wait_s, error.retry_after_s or 0.0)
             self.budget.hold(error.retry_after_s)
         if isinstance(error, CredentialsRejected) and not call.aside:
-            self.rejected = error
+            self.rejected.set(error)
         if error is not None:
             raise error
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dnslb.errors import ProviderError
+from dnslb.model.status import Severity
 from dnslb.providers.autodns_answer import Answer
 from dnslb.providers.autodns_budget import Urgency
 from dnslb.providers.autodns_http import CONTEXT_HEADER, SESSION_HEADER, AutoDnsHttp, Call
 
 log = logging.getLogger(__name__)
-WARN_DAYS = 30
+WARN_DAYS, CRITICAL_DAYS = 30, 7
 _DAY_S = 86_400.0
 
 
@@ -29,15 +30,28 @@ class PasswordExpiry:
     expires_wall: float | None
     expired: bool = False
 
-    def sentence(self, wall: float) -> str | None:
-        """What an operator should hear about it now; None while there is time."""
-        if self.expired or (self.expires_wall is not None and self.expires_wall <= wall):
-            return "The AutoDNS password has expired: set a new one at AutoDNS and here."
-        if self.expires_wall is None or self.expires_wall - wall > WARN_DAYS * _DAY_S:
+    def severity(self, wall: float) -> Severity | None:
+        """How much an operator should care about it now; None while there is time."""
+        days = self._days(wall)
+        if days is None or days > WARN_DAYS:
             return None
-        days = int((self.expires_wall - wall) // _DAY_S)
-        when = "in less than a day" if days == 0 else f"in {days} day{'s' if days > 1 else ''}"
-        return f"The AutoDNS password expires {when}: set a new one at AutoDNS and here."
+        return "critical" if days <= CRITICAL_DAYS else "warning"
+
+    def sentence(self, wall: float) -> str:
+        days = self._days(wall)
+        if days is None:
+            return "When the AutoDNS password expires is not known."
+        if days <= 0:
+            return "The AutoDNS password has expired: AutoDNS may refuse every change."
+        whole = int(days)
+        when = "in less than a day" if not whole else f"in {whole} day{'s' if whole > 1 else ''}"
+        return f"The AutoDNS password expires {when}; after that AutoDNS refuses every change."
+
+    def _days(self, wall: float) -> float | None:
+        """Until it expires."""
+        if self.expired:
+            return 0.0
+        return None if self.expires_wall is None else (self.expires_wall - wall) / _DAY_S
 
 
 async def look_at_password(http: AutoDnsHttp) -> PasswordExpiry:

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Iterable
 from urllib.parse import quote
 
+import trio
+
 from dnslb.errors import ProviderRefusal, ProviderTemporary
 from dnslb.providers.autodns_answer import ZoneMissing
 from dnslb.providers.autodns_budget import Permit, Urgency
@@ -25,6 +27,7 @@ class AutoDnsZones:
         self.http = http
         self.directory = directory
         self._held_records: set[str] = set()
+        self._name_servers: dict[str, tuple[str, ...]] = {}
 
     async def read(
         self, line: Line, zone: str, names: Iterable[str], urgency: Urgency
@@ -35,7 +38,15 @@ class AutoDnsZones:
         answer = await line.ask(call, urgency)
         content = to_content(answer, zone, name_server, names)
         self._check_emptiness(content)
+        self._name_servers[zone] = content.name_servers
         return content
+
+    async def name_servers(self, zone: str) -> tuple[str, ...]:
+        """As the newest reading has them; a call only where there was none yet."""
+        await trio.lowlevel.checkpoint()
+        if zone not in self._name_servers:
+            await self.read_anew(zone, ())
+        return self._name_servers[zone]
 
     async def read_anew(self, zone: str, names: Iterable[str]) -> ZoneContent:
         """Like `read`, on a line of its own; looks where the zone went when it is not there."""

@@ -54,12 +54,12 @@ def test_secrets_and_settings_that_may_be_are_not_shown(loader: Loader) -> None:
     def load(secret: str) -> str:
         return (
             f'provider = "octodns"\nowner-id = "o"\noctodns-class = "a.B"\n'
-            f'autodns-password = "{secret}"\n[octodns]\ntoken = "{secret}"'
+            f'etcd-user = "u"\netcd-password = "{secret}"\n[octodns]\ntoken = "{secret}"'
         )
 
     told = differences_needing_restart(loader.load(load("geheim1")), loader.load(load("geheim2")))
     assert told == (
-        "-autodns-password has changed: this takes effect after a restart",
+        "-etcd-password has changed: this takes effect after a restart",
         "[octodns] has changed: this takes effect after a restart",
     )
 
@@ -68,7 +68,7 @@ def test_parts_and_sockets_are_not_live() -> None:
     live = {flag.name for flag in flags.FLAGS if flag.live}
     assert live == {
         *("lb", "agent", "report-max-age", "adopt-existing", "drift", "debug"),
-        *("zone-sync-interval-upload", "zone-sync-interval-download"),
+        *("zone-sync-interval-upload", "zone-sync-interval-download", "autodns-password"),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dnslb.decide.backoff import BACKOFF_S_MAX, backoff_s
-from dnslb.decide.events import LeaseChanged
+from dnslb.decide.events import LeaseChanged, SettingsChanged
 from dnslb.model.outcome import Failure
 from dnslb.model.rrset import ZoneReading
 from tests.decide.world import World, balancer, settings
@@ -48,6 +48,19 @@ def test_a_first_conflict_is_answered_at_once() -> None:
     world.vote_all({A: "down"})
     assert world.dns(WWW) == (B,)
     assert "zone-error" not in world.kinds()
+
+
+def test_a_reload_tries_again_at_once() -> None:
+    """Whoever reloads may have put right what went wrong: a password, a policy."""
+    world = published(A, B)
+    world.refuse_writes(Failure("refused", "not authorised"))
+    world.vote_all({A: "down"})
+    world.wait(200)
+    world.refuse_writes(None)
+    world.wait(1)
+    assert world.dns(WWW) == (A, B)
+    world.feed(SettingsChanged(world.settings))
+    assert world.dns(WWW) == (B,)
 
 
 def test_what_is_wanted_no_more_is_no_trouble() -> None:

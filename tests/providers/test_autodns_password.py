@@ -74,17 +74,21 @@ async def test_a_refused_login_stops_no_other_call(stage: Stage, status: int) ->
 
 
 @pytest.mark.parametrize(
-    ("expiry", "sentence"),
+    ("expiry", "severity", "sentence"),
     [
-        (PasswordExpiry(None), None),
-        (PasswordExpiry(31 * DAY_S), None),
-        (PasswordExpiry(30 * DAY_S), "expires in 30 days"),
-        (PasswordExpiry(1.5 * DAY_S), "expires in 1 day:"),
-        (PasswordExpiry(0.5 * DAY_S), "in less than a day"),
-        (PasswordExpiry(0.0), "has expired"),
-        (PasswordExpiry(None, expired=True), "has expired"),
+        (PasswordExpiry(None), None, "is not known"),
+        (PasswordExpiry(30.1 * DAY_S), None, "expires in 30 days;"),
+        (PasswordExpiry(30 * DAY_S), "warning", "expires in 30 days;"),
+        (PasswordExpiry(7.1 * DAY_S), "warning", "expires in 7 days;"),
+        (PasswordExpiry(7 * DAY_S), "critical", "expires in 7 days;"),
+        (PasswordExpiry(1.5 * DAY_S), "critical", "expires in 1 day;"),
+        (PasswordExpiry(0.5 * DAY_S), "critical", "in less than a day;"),
+        (PasswordExpiry(0.0), "critical", "has expired"),
+        (PasswordExpiry(None, expired=True), "critical", "has expired"),
     ],
 )
-def test_operators_hear_of_it_in_time(expiry: PasswordExpiry, sentence: str | None) -> None:
-    said = expiry.sentence(0.0)
-    assert said is None if sentence is None else sentence in str(said)
+def test_operators_hear_of_it_in_time(
+    expiry: PasswordExpiry, severity: str | None, sentence: str
+) -> None:
+    assert expiry.severity(0.0) == severity
+    assert sentence in expiry.sentence(0.0)

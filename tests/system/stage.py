@@ -76,9 +76,14 @@ class Endpoint:
 
 
 class Stage:
-    """A directory with a zone file, a configuration, and the daemon that runs on it."""
+    """A directory with a zone file, a configuration, and the daemon that runs on it.
 
-    def __init__(self, directory: Path, endpoints: int = 2, **lb: object) -> None:
+    ``publisher``: top-level keys that name another provider.
+    """
+
+    def __init__(
+        self, directory: Path, endpoints: int = 2, publisher: str = "", **lb: object
+    ) -> None:
         self.directory = directory
         self.zone = directory / "zones" / "example.org.zone"
         self.socket = directory / "s.sock"
@@ -90,6 +95,7 @@ class Stage:
         self.zone.write_text(ZONE)
         self.options: dict[str, object] = {"up-after": 0.2, **lb}
         self.more = ""
+        self.publisher = publisher or f'provider = "file"\nfile-dir = "{self.zone.parent}"\n'
         self.configure()
 
     def configure(self) -> None:
@@ -99,8 +105,8 @@ class Stage:
         )
         options = "\n".join(f"{key} = {json.dumps(value)}" for key, value in self.options.items())
         self.config.write_text(
-            f'election = "singleton"\ninstance-identifier = "t1"\nprovider = "file"\n'
-            f'file-dir = "{self.zone.parent}"\nstate-dir = "{self.directory / "state"}"\n'
+            f'election = "singleton"\ninstance-identifier = "t1"\n{self.publisher}'
+            f'state-dir = "{self.directory / "state"}"\n'
             f'control-socket = "{self.socket}"\nzone-sync-interval-upload = 0.05\n{self.more}\n'
             f'[lb."www.example.org"]\nendpoints = [\n{rows}\n]\n{options}\n'
         )
