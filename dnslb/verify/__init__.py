@@ -1,0 +1,1 @@
+"""Asks the authoritative servers what they answer: whether what was applied is published."""

@@ -1,0 +1,367 @@
+"""What is told of the servers, when, and how little they are asked for it."""
+
+from __future__ import annotations
+
+import trio
+from trio.testing import MockClock
+
+from dnslb.model.publication import Sighting
+from dnslb.verify.answer import Records
+from dnslb.verify.servers import Found
+from dnslb.verify.watch import SERVERS_S_MAX
+from tests.verify.conftest import StartStage
+from tests.verify.stage import DOWN, NEW, NO_ROUTE, NS1, NS2, NS3, OLD, ZONE, key
+
+
+async def test_what_every_server_answers_is_seen_at_once(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1, NS2, NS3)
+    stage.servers.hold(NEW)
+    expected = stage.expect()
+    await trio.sleep(1)
+    (sighting,) = stage.told
+    assert [seen.expected for seen in sighting.seen] == [expected[key()]]
+    assert sighting.seen[0].took_s == stage.at[0] < 0.01
+    assert (sighting.lagging, sighting.unverified, sighting.unasked) == ((), None, ())
+    assert stage.servers.asked == {NS1: 1, NS2: 1, NS3: 1}
+
+
+async def test_one_server_that_lags_is_enough_not_to_be_published(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1, NS2, NS3)
+    stage.servers.hold(NEW)
+    stage.servers.hold(OLD, at=(NS2,))
+    stage.expect()
+    await trio.sleep(30)
+    assert stage.seen == []
+    (lag,) = stage.lagging
+    assert (lag.server, lag.silent, lag.overdue) == ("ns2.example.org (192.0.2.2)", False, False)
+    assert lag.sentence == "answers 192.0.2.101 (TTL 60) for www.example.org A"
+    assert (lag.names, lag.count) == (("www.example.org A",), 1)
+    assert stage.servers.asked[NS1] == stage.servers.asked[NS3] == 1
+
+
+async def test_a_server_that_catches_up_is_noticed_within_two_seconds(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1, NS2)
+    stage.servers.hold(OLD)
+    stage.expect()
+    await trio.sleep(30)
+    stage.servers.hold(NEW)
+    await trio.sleep(2.1)
+    assert stage.seen == [key()]
+    assert stage.lagging == ()
+
+
+async def test_soon_after_a_change_it_is_asked_quickly_and_later_slowly(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    stage.servers.hold(OLD)
+    stage.expect()
+    await trio.sleep(0.1)
+    assert stage.servers.asked[NS1] >= 3
+    await trio.sleep(60)
+    before = stage.servers.asked[NS1]
+    assert before < 50
+    await trio.sleep(100)
+    assert 9 <= stage.servers.asked[NS1] - before <= 11
+
+
+async def test_after_the_timeout_it_is_overdue_until_it_catches_up(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1, NS2, timeout_s=20)
+    stage.servers.hold(NEW, at=(NS1,))
+    stage.servers.hold(OLD, at=(NS2,))
+    expected = stage.expect()
+    await trio.sleep(19)
+    assert [lag.overdue for lag in stage.lagging] == [False]
+    await trio.sleep(4)
+    (lag,) = stage.lagging
+    assert lag.overdue
+    assert lag.since_wall == expected[key()].applied_wall
+    assert len(stage.told) == 2
+    stage.servers.hold(NEW)
+    await trio.sleep(11)
+    assert stage.seen == [key()]
+    assert stage.lagging == ()
+    assert len(stage.told) == 3
+
+
+async def test_a_transfer_that_takes_a_moment_is_not_worth_a_word(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    stage.servers.hold(OLD)
+    stage.expect()
+    await trio.sleep(0.8)
+    stage.servers.hold(NEW)
+    await trio.sleep(5)
+    assert stage.seen == [key()]
+    assert [sighting.lagging for sighting in stage.told] == [()]
+
+
+async def test_silence_is_another_state_than_an_old_answer(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    stage.servers.always[NS1] = DOWN
+    stage.expect()
+    await trio.sleep(5)
+    (lag,) = stage.lagging
+    assert (lag.silent, lag.sentence) == (True, DOWN.sentence)
+    del stage.servers.always[NS1]
+    stage.servers.hold(OLD)
+    await trio.sleep(5)
+    (lag,) = stage.lagging
+    assert (lag.silent, lag.sentence) == (
+        False,
+        "answers 192.0.2.101 (TTL 60) for www.example.org A",
+    )
+
+
+async def test_the_ttl_must_not_be_above_ours(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    stage.servers.holds[NS1][key()] = Records(NEW, 61)
+    stage.expect()
+    await trio.sleep(5)
+    assert stage.seen == []
+    stage.servers.holds[NS1][key()] = Records(NEW, 59)
+    await trio.sleep(5)
+    assert stage.seen == [key()]
+
+
+async def test_a_cname_to_the_same_addresses_is_not_what_was_applied(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    stage.servers.holds[NS1][key()] = Records(NEW, 60, alias="elsewhere.example.net")
+    stage.expect()
+    await trio.sleep(5)
+    assert stage.seen == []
+    assert stage.lagging[0].sentence.startswith("answers a CNAME to elsewhere.example.net")
+
+
+# --------------------------------------------------------------------------- newer plans, absence
+
+
+async def test_a_newer_rrset_takes_the_place_of_the_older(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1, NS2)
+    stage.servers.hold(OLD)
+    stage.expect()
+    await trio.sleep(10)
+    newest = ("192.0.2.103",)
+    stage.servers.hold(newest, at=(NS1,))
+    expected = stage.expect(values=newest)
+    await trio.sleep(5)
+    assert stage.seen == []
+    stage.servers.hold(newest)
+    await trio.sleep(5)
+    assert [seen.expected for seen in stage.told[-1].seen] == [expected[key()]]
+
+
+async def test_an_answer_under_way_to_an_older_question_says_nothing_of_the_newer(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    """The server answers what was applied before: the same values, asked before they changed."""
+    stage = start_stage(NS1)
+    stage.servers.hold(NEW)
+    stage.servers.delay_s[NS1] = 0.3
+    stage.expect()
+    await trio.sleep(0.1)
+    expected = stage.applied()  # the same set again, applied anew meanwhile
+    stage.watch.expect_nowait(ZONE, expected)
+    await trio.sleep(0.25)
+    assert stage.told == []
+    await trio.sleep(1)
+    assert [seen.expected for seen in stage.told[-1].seen] == [expected[key()]]
+
+
+async def test_what_is_expected_no_longer_is_not_asked_any_more(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    stage.servers.hold(OLD)
+    stage.expect()
+    await trio.sleep(5)
+    stage.watch.expect_nowait(ZONE, {})
+    before = stage.servers.asked[NS1]
+    await trio.sleep(100)
+    assert stage.servers.asked[NS1] == before
+    stage.servers.hold(NEW)
+    stage.expect()
+    await trio.sleep(1)
+    assert stage.seen == [key()]
+
+
+async def test_what_was_removed_must_be_absent(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    stage.servers.hold(OLD)
+    stage.expect(values=())
+    await trio.sleep(5)
+    assert stage.seen == []
+    stage.servers.hold(())
+    await trio.sleep(5)
+    assert stage.seen == [key()]
+
+
+async def test_a_wildcard_that_answers_for_a_removed_name_is_not_the_name(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    stage.servers.hold(OLD, key("a.b"))
+    stage.servers.hold(OLD, key("*"))
+    stage.expect(key("a.b"), values=())
+    await trio.sleep(1)
+    assert stage.seen == [key("a.b")]
+    stage.servers.hold(NEW, key("*"))
+    stage.expect(key("a.b"), values=())
+    await trio.sleep(5)
+    assert stage.seen == [key("a.b")]
+
+
+# --------------------------------------------------------------------------------- many, bounded
+
+
+async def test_a_server_that_lags_costs_one_question_a_round_however_much_is_missing(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1, NS2)
+    keys = [key(f"n{i}") for i in range(500)]
+    stage.servers.hold(NEW, *keys, at=(NS1,))
+    stage.servers.hold(OLD, *keys, at=(NS2,))
+    stage.expect(*keys)
+    await trio.sleep(50)
+    assert stage.servers.asked[NS1] == 500
+    assert stage.servers.asked[NS2] < 50
+    stage.servers.hold(NEW, *keys, at=(NS2,))
+    await trio.sleep(5)
+    assert sorted(stage.seen) == sorted(keys)
+    assert stage.servers.asked[NS2] < 600
+    assert len(stage.told) <= 5
+
+
+async def test_one_name_that_is_never_answered_does_not_hide_the_others(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    keys = [key(f"n{i}") for i in range(20)]
+    stage.servers.hold(NEW, *keys)
+    stage.servers.hold(OLD, keys[0])
+    stage.expect(*keys)
+    await trio.sleep(5)
+    assert sorted(stage.seen) == sorted(keys[1:])
+    assert stage.lagging[0].names == (str(keys[0]),)
+
+
+async def test_something_new_is_asked_at_once_even_where_a_server_is_overdue(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    stuck, new = key("stuck"), key("new")
+    expected = stage.expect(stuck)
+    await trio.sleep(200)
+    stage.servers.hold(NEW, new)
+    stage.watch.expect_nowait(ZONE, {**expected, **stage.applied(new)})
+    await trio.sleep(0.05)
+    assert stage.seen == [new]
+
+
+# -------------------------------------------------------------------------------- whom to ask
+
+
+async def test_an_address_that_cannot_be_reached_from_here_is_named_and_left_out(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1, NS2)
+    stage.servers.hold(NEW)
+    stage.servers.always[NS2] = NO_ROUTE
+    stage.expect()
+    await trio.sleep(1)
+    assert stage.seen == [key()]
+    assert stage.told[-1].unasked == (f"{NS2} {NO_ROUTE.sentence}",)
+    del stage.servers.always[NS2]
+    stage.servers.hold(OLD, at=(NS2,))
+    stage.expect()
+    await trio.sleep(5)
+    assert stage.seen == [key()]
+    assert [lag.server for lag in stage.lagging] == [str(NS2)]
+
+
+async def test_where_no_server_can_be_reached_nothing_is_published(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    stage.servers.always[NS1] = NO_ROUTE
+    stage.expect()
+    await trio.sleep(30)
+    assert stage.told == [Sighting(ZONE, unverified=f"{NS1} {NO_ROUTE.sentence}")]
+    del stage.servers.always[NS1]
+    stage.servers.hold(NEW)
+    await trio.sleep(5)
+    assert stage.seen == [key()]
+    assert stage.told[-1].unverified is None
+
+
+async def test_where_no_server_is_known_it_is_said_and_searched_on(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    stage.servers.hold(NEW)
+    stage.finder.fails = ["ns9.example.org has no address"] * 3
+    stage.expect()
+    await trio.sleep(0.1)
+    assert stage.told == [Sighting(ZONE, unverified="ns9.example.org has no address")]
+    await trio.sleep(30)
+    assert (stage.seen, stage.told[-1].unverified) == ([key()], None)
+    assert [sighting.unverified for sighting in stage.told[1:]] == [None, None]
+
+
+async def test_the_servers_are_searched_anew_from_time_to_time(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1, NS2)
+    stage.servers.hold(NEW, at=(NS1,))
+    stage.expect()
+    await trio.sleep(SERVERS_S_MAX - 10)
+    assert (stage.finder.searches, stage.seen) == (1, [])
+    stage.finder.found = Found((NS1,), ("ns4.example.org has no address",))
+    await trio.sleep(20)
+    assert stage.finder.searches == 2
+    assert stage.servers.asked[NS1] == 1
+    assert (stage.seen, stage.lagging) == ([key()], ())
+    assert stage.told[-1].unasked == ("ns4.example.org has no address",)
+
+
+async def test_servers_that_were_known_are_asked_on_while_a_search_fails(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    stage.servers.hold(OLD)
+    stage.expect()
+    await trio.sleep(SERVERS_S_MAX - 1)
+    stage.finder.fails = ["the resolver is down"] * 9
+    await trio.sleep(5)
+    stage.servers.hold(NEW)
+    await trio.sleep(12)
+    assert (stage.seen, stage.told[-1].unverified) == ([key()], None)
+
+
+async def test_what_was_expected_before_it_runs_is_watched(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    stage.servers.hold(NEW)
+    stage.expect()
+    await trio.sleep(1)
+    assert stage.seen == [key()]
