@@ -18,7 +18,6 @@ from dnslb.errors import (
     ProviderRefusal,
 )
 from dnslb.model.lease import FencingToken
-from dnslb.model.names import marker_name
 from dnslb.providers import marker
 from dnslb.providers.autodns_budget import Urgency
 from dnslb.providers.autodns_codec import ZoneContent, marker_body
@@ -30,27 +29,7 @@ MARKER_TTL_S = 300
 def held_token(content: ZoneContent) -> FencingToken | None:
     """The newest marker in the zone; None when there is none. Raises `ProviderRefusal` when what
     stands there is no token, or does not tell whose the zone is."""
-    tokens: set[FencingToken] = set()
-    for record in content.markers:
-        try:
-            tokens.add(marker.from_text(_unquoted(record.value)))
-        except InvalidValue as error:
-            raise ProviderRefusal(f"The TXT record {_where(content.zone)}: {error}.") from error
-    if not tokens:
-        return None
-    newest = max(tokens, key=lambda token: (token.epoch, token.term))
-    rivals = [
-        token
-        for token in tokens - {newest}
-        if token.owner_id != newest.owner_id or token[1:3] == newest[1:3]
-    ]
-    if rivals:
-        owners = " and ".join(sorted({token.owner_id for token in (newest, *rivals)}))
-        raise ProviderRefusal(
-            f"The TXT records {_where(content.zone)} are by several writers ({owners}), and none "
-            "is the newer one: nothing is written."
-        )
-    return newest
+    return marker.newest(content.zone, (_unquoted(record.value) for record in content.markers))
 
 
 class AutoDnsFence:
@@ -112,10 +91,6 @@ class AutoDnsFence:
                 marker.check_write(zone, held_token(after), token)
             elif after.markers:
                 raise ProviderConflict(f"A marker of {zone} came back while it was being removed.")
-
-
-def _where(zone: str) -> str:
-    return f"at {marker_name(zone)} ('dnslb fence reset {zone}' removes what stands there)"
 
 
 def _unquoted(value: str) -> str:

@@ -11,10 +11,12 @@ whoever a person named.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
 from dnslb.errors import FenceLost, InvalidValue, ProviderRefusal
 from dnslb.model.lease import FencingToken
+from dnslb.model.names import marker_name
 
 TEXT_BYTES_MAX = 255
 """One character-string of a TXT record (RFC 1035 3.3)."""
@@ -54,6 +56,33 @@ def from_text(text: str) -> FencingToken:
     raise InvalidValue(
         f"{shown!r} is no marker; 'dnslb owner=ID epoch=N term=N nonce=HEX' was expected"
     )
+
+
+def newest(zone: str, texts: Iterable[str]) -> FencingToken | None:
+    """The newest of the markers that stand in ``zone``; None when there is none. Raises
+    `ProviderRefusal` for what is no token, and when none tells whose the zone is."""
+    where = f"at {marker_name(zone)} ('dnslb fence reset {zone}' removes what stands there)"
+    tokens: set[FencingToken] = set()
+    for text in texts:
+        try:
+            tokens.add(from_text(text))
+        except InvalidValue as error:
+            raise ProviderRefusal(f"The TXT record {where}: {error}.") from error
+    if not tokens:
+        return None
+    held = max(tokens, key=lambda token: (token.epoch, token.term))
+    rivals = [
+        token
+        for token in tokens - {held}
+        if token.owner_id != held.owner_id or token[1:3] == held[1:3]
+    ]
+    if rivals:
+        owners = " and ".join(sorted({token.owner_id for token in (held, *rivals)}))
+        raise ProviderRefusal(
+            f"The TXT records {where} are by several writers ({owners}), and none is the newer "
+            "one: nothing is written."
+        )
+    return held
 
 
 def check_write(zone: str, held: FencingToken | None, token: FencingToken) -> None:
