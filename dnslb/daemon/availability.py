@@ -13,7 +13,6 @@ from dnslb.daemon.problems import Findings
 NOT_YET: tuple[tuple[str, str], ...] = (
     ("election", "raft"),
     ("election", "k8s"),
-    ("provider", "octodns"),
     ("etcd", ""),
     ("verify-servers", ""),
 )

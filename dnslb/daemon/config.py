@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dnslb.daemon.kinds import Address
+from dnslb.daemon.octodns_table import OctodnsTable
 from dnslb.daemon.secret import Secret
 from dnslb.decide.settings import DriftPolicy, GuardSettings, Settings
 from dnslb.model.capabilities import Capabilities
@@ -104,10 +105,10 @@ class BindConfig:
 
 @dataclass(frozen=True, slots=True)
 class OctodnsConfig:
-    """``settings`` as in the [octodns] table; never shown, since any text there may be secret."""
+    """``class_name``: dotted; ``table``: its settings, and what is said to dnslb itself."""
 
     class_name: str
-    settings: Mapping[str, object] = field(repr=False)
+    table: OctodnsTable
 
 
 @dataclass(frozen=True, slots=True)

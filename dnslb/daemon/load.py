@@ -30,11 +30,12 @@ from dnslb.daemon.config import (
 )
 from dnslb.daemon.cross_checks import check
 from dnslb.daemon.default_places import default_control_socket, default_state_dir
+from dnslb.daemon.guard_table import read_guard
 from dnslb.daemon.key_file import read_tsig_key
 from dnslb.daemon.layers import Values, gather
 from dnslb.daemon.loadbalancer_tables import Reading
+from dnslb.daemon.octodns_table import OctodnsTable, read_octodns, secrets_within
 from dnslb.daemon.origin import FromFile
-from dnslb.daemon.other_tables import read_guard, read_octodns, secrets_within
 from dnslb.daemon.problems import Findings
 from dnslb.daemon.secret import Secret
 from dnslb.decide.settings import DriftPolicy, GuardSettings
@@ -53,12 +54,12 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str]) -> Config:
     values = gather(argv, environ, findings)
     _name_instance(values, findings)
     loadbalancers = _read_loadbalancers(values, findings)
-    guard, settings = _read_tables(values, environ, findings)
+    guard, octodns = _read_tables(values, environ, findings)
     check(values, loadbalancers, findings)
     check_availability(values, findings)
     key = read_tsig_key(values, findings)
     findings.raise_if_fatal()
-    return _compose(values, loadbalancers, guard, settings, key, environ, findings)
+    return _compose(values, loadbalancers, guard, octodns, key, environ, findings)
 
 
 def _name_instance(values: Values, findings: Findings) -> None:
@@ -92,26 +93,26 @@ def _read_loadbalancers(values: Values, findings: Findings) -> tuple[LoadBalance
 
 def _read_tables(
     values: Values, environ: Mapping[str, str], findings: Findings
-) -> tuple[GuardSettings, Mapping[str, object]]:
+) -> tuple[GuardSettings, OctodnsTable]:
     document = values.document
     guard: GuardSettings = GuardSettings()
-    settings: Mapping[str, object] = {}
+    table = OctodnsTable()
     if document is None:
-        return guard, settings
+        return guard, table
     if "guard" in document.values:
         origin = FromFile(document, ("guard",))
         guard = read_guard(document.values["guard"], origin, findings)
     if "octodns" in document.values:
         origin = FromFile(document, ("octodns",))
-        settings = read_octodns(document.values["octodns"], origin, environ, findings)
-    return guard, settings
+        table = read_octodns(document.values["octodns"], origin, environ, findings)
+    return guard, table
 
 
 def _compose(
     v: Values,
     loadbalancers: tuple[LoadBalancer, ...],
     guard: GuardSettings,
-    settings: Mapping[str, object],
+    octodns: OctodnsTable,
     key: TsigKey | None,
     environ: Mapping[str, str],
     findings: Findings,
@@ -156,10 +157,10 @@ def _compose(
         autodns=_autodns(v) if provider == "autodns" else None,
         bind=_bind(v, key) if key is not None else None,
         octodns=(
-            OctodnsConfig(v[p.OCTODNS_CLASS] or "", settings) if provider == "octodns" else None
+            OctodnsConfig(v[p.OCTODNS_CLASS] or "", octodns) if provider == "octodns" else None
         ),
         warnings=findings.warnings,
-        secrets=tuple(s for s in (*secrets, *secrets_within(settings)) if s is not None),
+        secrets=tuple(s for s in (*secrets, *secrets_within(octodns.settings)) if s is not None),
         by_flag={flag.name: v[flag] for flag in f.FLAGS},
     )
 

@@ -14,8 +14,9 @@ import trio
 
 from dnslb import __version__
 from dnslb.daemon.alone import Alone
-from dnslb.daemon.config import AutodnsConfig, BindConfig, Config, FileConfig
+from dnslb.daemon.config import AutodnsConfig, BindConfig, Config, FileConfig, OctodnsConfig
 from dnslb.daemon.logs import log_exchange
+from dnslb.daemon.octodns_table import revealed, secrets_within
 from dnslb.errors import ConfigError
 from dnslb.model.lease import Lease
 from dnslb.net.clock import Clock
@@ -98,6 +99,8 @@ def make_publication(config: Config, clock: Clock) -> Publication | None:
         return _bind(config.bind, config.owner_id or "", clock)
     if config.autodns is not None:
         return _autodns(config, config.autodns, clock)
+    if config.octodns is not None:
+        return _octodns(config.octodns, config.owner_id or "")
     raise ConfigError(f"provider {config.provider} is not in this version yet")
 
 
@@ -137,6 +140,22 @@ def _autodns(config: Config, autodns: AutodnsConfig, clock: Clock) -> Publicatio
         run=provider.run,
         reload=reload,
     )
+
+
+def _octodns(octodns: OctodnsConfig, owner_id: str) -> Publication:
+    from dnslb.providers.octodns import OctodnsProvider  # noqa: PLC0415 - lazy: start-up
+
+    table = octodns.table
+    provider = OctodnsProvider(
+        octodns.class_name,
+        revealed(table.settings),
+        owner_id,
+        secrets=[secret.reveal() for secret in secrets_within(table.settings)],
+        zones=table.zones,
+        accepted=table.accepted,
+        ownership=table.ownership,
+    )
+    return Publication(provider, provider.fence)
 
 
 class LocalSource(Source, Protocol):

@@ -31,8 +31,7 @@ def differences_needing_restart(old: Config, new: Config) -> tuple[str, ...]:
         sentences.append(f"-{flag.name} {change}: {_AFTER_RESTART}")
     if old.bind and new.bind and old.bind.key != new.bind.key:
         sentences.append(f"the key in {new.bind.key_file} has changed: {_AFTER_RESTART}")
-    settings = [config.octodns.settings if config.octodns else None for config in (old, new)]
-    if None not in settings and settings[0] != settings[1]:
+    if old.octodns and new.octodns and old.octodns.table != new.octodns.table:
         sentences.append(f"[octodns] has changed: {_AFTER_RESTART}")
     return tuple(sentences)
 

@@ -9,6 +9,7 @@ import pytest
 
 from dnslb.daemon.kinds import Address
 from dnslb.daemon.load import load_config
+from dnslb.daemon.octodns_table import OctodnsTable, revealed
 from dnslb.daemon.problems import PROBLEMS_MAX, ConfigProblems
 from dnslb.daemon.secret import Secret
 from dnslb.decide.settings import GuardSettings
@@ -217,12 +218,50 @@ def test_settings_of_an_octodns_provider(loader: Loader) -> None:
     config = loader.load(toml, environ={"TSIG": "geheim-3"})
     assert config.octodns is not None
     assert config.octodns.class_name == "octodns_bind.Rfc2136Provider"
-    assert config.octodns.settings == {
+    assert config.octodns.table.settings == {
         "host": "192.0.2.53",
         "keys": [{"secret": Secret("geheim-3"), "n": 5}],
     }
+    assert revealed(config.octodns.table.settings)["keys"] == [{"secret": "geheim-3", "n": 5}]
     assert config.secrets == (Secret("geheim-3"),)
     assert "192.0.2.53" not in repr(config)
+
+
+def test_what_the_octodns_table_says_to_dnslb_itself(loader: Loader) -> None:
+    toml = 'provider = "octodns"\nowner-id = "o"\noctodns-class = "a.B"\n[octodns]\ntoken = "t"\n'
+    config = loader.load(toml)
+    assert config.octodns is not None
+    assert config.octodns.table == OctodnsTable({"token": "t"})
+    config = loader.load(
+        f'{toml}dnslb-zones = ["Example.org.", "example.net"]\ndnslb-accept-writes = "gap"\n'
+        "dnslb-ownership = false"
+    )
+    assert config.octodns is not None
+    zones = ("example.org", "example.net")
+    assert config.octodns.table == OctodnsTable({"token": "t"}, zones, "gap", ownership=False)
+    told = loader.problems(
+        f'{toml}dnslb-zones = ["a..b"]\ndnslb-accept-writes = "all"\ndnslb-zone = "x"'
+    )
+    assert told == [
+        "dnslb.toml:6: octodns.dnslb-zones[0]: expected the name of a zone, found 'a..b'",
+        "dnslb.toml:7: octodns.dnslb-accept-writes: expected rrset, gap or zone, found 'all'",
+        "dnslb.toml:8: octodns.dnslb-zone: there is no such key; did you mean dnslb-zones?",
+    ]
+
+
+def test_what_octodns_writes_differently_is_warned_of(loader: Loader) -> None:
+    toml = (
+        'provider = "octodns"\nowner-id = "o"\noctodns-class = "a.B"\n'
+        f'[octodns]\na = "env/AWS_KEY"\nb = "file:{loader.directory}/open"'
+    )
+    (loader.directory / "open").write_text("geheim-4")
+    (loader.directory / "open").chmod(0o644)
+    warnings = loader.warnings(toml)
+    assert (
+        'dnslb.toml:5: octodns.a: goes to the class as it is; "env:AWS_KEY" means the variable'
+        in warnings
+    )
+    assert any("octodns.b: every user of this machine can read" in text for text in warnings)
 
 
 def test_the_octodns_table_is_checked_without_showing_it(loader: Loader) -> None:

@@ -10,9 +10,9 @@ import tomllib
 from pathlib import Path
 
 from dnslb.daemon import flags
+from dnslb.daemon.guard_table import GUARD_OPTIONS
 from dnslb.daemon.loadbalancer_tables import OPTIONS, Reading
 from dnslb.daemon.origin import Document, FromFile
-from dnslb.daemon.other_tables import GUARD_OPTIONS
 from dnslb.daemon.problems import Findings
 from dnslb.daemon.reference import (
     flag_tables,

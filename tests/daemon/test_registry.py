@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from dnslb.daemon import registry
@@ -12,8 +13,8 @@ from tests.daemon.loading import Loader
 KEY = 'key "k" { algorithm hmac-sha256; secret "c2VjcmV0"; };'
 
 
-def made(loader: Loader, toml: str) -> Publication:
-    publication = registry.make_publication(loader.load(toml), Clock())
+def made(loader: Loader, toml: str, environ: Mapping[str, str] | None = None) -> Publication:
+    publication = registry.make_publication(loader.load(toml, environ=environ), Clock())
     assert publication is not None
     return publication
 
@@ -51,4 +52,20 @@ async def test_autodns_keeps_a_marker_and_is_not_fenced(loader: Loader) -> None:
     assert publication.fence is not None
     assert not publication.provider.capabilities.fenced
     assert publication.provider.capabilities.calls_per_s == 2.5
+    await publication.aclose()
+
+
+async def test_octodns_keeps_a_marker_unless_told_otherwise(loader: Loader) -> None:
+    toml = (
+        'provider = "octodns"\nowner-id = "o"\noctodns-class = "a.B"\n'
+        '[octodns]\ntoken = "env:TOKEN"\ndnslb-zones = ["example.org"]\n'
+    )
+    publication = made(loader, toml, {"TOKEN": "geheim"})
+    assert publication.fence is not None
+    assert not publication.provider.capabilities.fenced
+    assert publication.provider.capabilities.write_s_max > 0
+    assert await publication.provider.find_zone("www.example.org") == "example.org"
+    await publication.aclose()
+    publication = made(loader, f"{toml}dnslb-ownership = false", {"TOKEN": "geheim"})
+    assert publication.fence is None
     await publication.aclose()
