@@ -6,7 +6,6 @@ What stands here is still read and checked like everything else.
 from __future__ import annotations
 
 from dnslb.daemon import flags
-from dnslb.daemon.kinds import Address
 from dnslb.daemon.layers import Values
 from dnslb.daemon.problems import Findings
 
@@ -14,11 +13,8 @@ NOT_YET: tuple[tuple[str, str], ...] = (
     ("election", "raft"),
     ("election", "k8s"),
     ("etcd", ""),
-    ("verify-servers", ""),
 )
 """(flag, value); an empty value stands for any."""
-
-VERIFY_OFF = (Address("off", 53),)
 
 
 def check_availability(values: Values, findings: Findings) -> None:
@@ -27,8 +23,6 @@ def check_availability(values: Values, findings: Findings) -> None:
         flag = flags.BY_NAME[name]
         wanted = values[flag]
         if not wanted or (value and wanted != value):
-            continue
-        if flag is flags.VERIFY_SERVERS and wanted == VERIFY_OFF:
             continue
         what = f"{flag.name} {value}".strip()
         findings.error(values.place(flag), f"{what} is not in this version yet")

@@ -113,7 +113,7 @@ class OctodnsConfig:
 
 @dataclass(frozen=True, slots=True)
 class VerifyConfig:
-    """``servers`` empty: the name servers of the zone."""
+    """``servers`` empty: the name servers of the zone, where the provider's are known."""
 
     enabled: bool
     servers: tuple[Address, ...]
@@ -191,4 +191,13 @@ class Config:
             provider=self.provider,
             capabilities=capabilities,
             dry_run=self.dry_run,
+            unverified=self._unverified(capabilities),
         )
+
+    def _unverified(self, capabilities: Capabilities) -> str | None:
+        """Why nobody asks the servers whether changes are published."""
+        if not self.verify.enabled:
+            return "-verify-servers is off"
+        if not self.verify.servers and not capabilities.verifiable:
+            return "it is not known which servers answer; -verify-servers names them"
+        return None

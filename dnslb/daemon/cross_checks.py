@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from dnslb.daemon import flags as f, part_flags as p
 from dnslb.daemon.duration import format_duration
 from dnslb.daemon.flag import Flag
+from dnslb.daemon.kinds import VERIFY_OFF
 from dnslb.daemon.layers import Values
 from dnslb.daemon.problems import Findings
 from dnslb.decide.settings import AGENTS_MAX
@@ -32,6 +33,7 @@ def check(values: Values, loadbalancers: Sequence[LoadBalancer], findings: Findi
     _check_election(values, findings)
     _check_agents(values, findings)
     _check_provider(values, findings)
+    _check_verification(values, findings)
     _check_raft(values, findings)
     _check_kubernetes(values, findings)
     _check_files(values, findings)
@@ -107,6 +109,12 @@ def _check_provider(values: Values, findings: Findings) -> None:
             f"file is local to one instance, so election {election} needs -file-shared "
             "and a directory that all instances see",
         )
+
+
+def _check_verification(values: Values, findings: Findings) -> None:
+    servers = values[f.VERIFY_SERVERS]
+    if VERIFY_OFF in servers and len(servers) > 1:
+        findings.error(values.place(f.VERIFY_SERVERS), "expected servers, or off alone")
 
 
 def _check_raft(values: Values, findings: Findings) -> None:

@@ -146,7 +146,7 @@ VERIFY_SERVERS: Flag[tuple[Address, ...]] = Flag(
     listed(VERIFY_SERVER),
     (),
     "whom to ask whether a change is served",
-    "the zone's NS",
+    "the zone's NS; with -provider file nobody",
 )
 VERIFY_TIMEOUT = Flag(
     "verify-timeout",

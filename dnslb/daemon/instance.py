@@ -31,17 +31,27 @@ from dnslb.daemon.source_desk import SourceDesk
 from dnslb.daemon.write_gate import WriteGate
 from dnslb.daemon.zone_worker import Hands
 from dnslb.decide.controller import Controller
-from dnslb.decide.events import Event, LeaseChanged, LoopStalled, SettingsChanged, StateLoaded, Woke
+from dnslb.decide.events import (
+    Event,
+    LeaseChanged,
+    LoopStalled,
+    PublicationChecked,
+    SettingsChanged,
+    StateLoaded,
+    Woke,
+)
 from dnslb.decide.settings import Settings
 from dnslb.metrics.counters import Counters
 from dnslb.model.capabilities import Capabilities
 from dnslb.model.checkpoint import StoredState
 from dnslb.model.lease import Lease
 from dnslb.model.operator import Pause
+from dnslb.model.publication import Sighting
 from dnslb.model.status import LogEntry, Status
 from dnslb.net.clock import Clock, StallWatch
 from dnslb.net.watchable import Watchable
 from dnslb.ports.source import Source
+from dnslb.ports.verifier import Verifier
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +76,7 @@ class Instance:
         self._mailbox = Mailbox()
         self._observations = Observations(self.counters)
         self._publication: registry.Publication | None = None
+        self._verifier: Verifier | None = None
         self._more_sources = more_sources
         self.ready = trio.Event()
         self._stop_asked = trio.Event()
@@ -82,6 +93,8 @@ class Instance:
         config = self.config
         self._publication = registry.make_publication(config, self.clock)
         self._settings = config.to_settings(self.capabilities)
+        if self._publication is not None:
+            self._verifier = registry.make_verifier(config, self._publication, self.clock)
         self._election = registry.make_election(config, self.clock, lambda: self._gate.lease)
         self.doors = doors = Doors(config, self.counters)
         self._wire()
@@ -118,6 +131,7 @@ class Instance:
             log=self.log,
             publish=self._publish_status,
             answer=self.operations.answer,
+            verifier=self._verifier,
         )
         self._reconciler.carry_out(first)
         self.sources = SourceDesk(
@@ -155,6 +169,8 @@ class Instance:
             nursery.start_soon(StallWatch(self._stalled).run)
             if self._publication is not None and self._publication.run is not None:
                 nursery.start_soon(self._publication.run, self.notices)
+            if self._verifier is not None:
+                nursery.start_soon(self._verifier.run, self._take_sighting)
             self._phase = None
             self.ready.set()
             await self._stop_asked.wait()
@@ -210,6 +226,9 @@ class Instance:
         self._gate.set_lease(lease)
         self._tell(LeaseChanged(lease))
 
+    def _take_sighting(self, sighting: Sighting) -> None:
+        self._tell(PublicationChecked(sighting))
+
     def _publish_status(self, status: Status) -> None:
         self._observations.take_status(status)
         self.status.set(self.notices.added_to(status))
@@ -237,6 +256,7 @@ class Instance:
             provider=old.provider,
             local_agent=old.local_agent,
             dry_run=old.dry_run,
+            unverified=old.unverified,
         )
         self._settings = settings
         if self._publication is not None:

@@ -227,4 +227,5 @@ AGENT_NAME = word(
 LABEL = word(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a Kubernetes name", "NAME")
 CLASS = word(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", "a dotted class name", "CLASS")
 LB_ITEM: Kind[str] = Kind("NAME=URL,...", "name=url,url,...", lambda text: text)
+VERIFY_OFF = Address("off", 53)
 VERIFY_SERVER: Kind[Address] = Kind("HOST,...|off", HOST.expected, address(53).read)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from dnslb.daemon import flags as f, part_flags as p
-from dnslb.daemon.availability import VERIFY_OFF, check_availability
+from dnslb.daemon.availability import check_availability
 from dnslb.daemon.config import (
     AutodnsConfig,
     BindConfig,
@@ -32,6 +32,7 @@ from dnslb.daemon.cross_checks import check
 from dnslb.daemon.default_places import default_control_socket, default_state_dir
 from dnslb.daemon.guard_table import read_guard
 from dnslb.daemon.key_file import read_tsig_key
+from dnslb.daemon.kinds import VERIFY_OFF
 from dnslb.daemon.layers import Values, gather
 from dnslb.daemon.loadbalancer_tables import Reading
 from dnslb.daemon.octodns_table import OctodnsTable, read_octodns, secrets_within
@@ -167,7 +168,7 @@ def _compose(
 
 def _verify(v: Values) -> VerifyConfig:
     servers = v[f.VERIFY_SERVERS]
-    is_off = servers == VERIFY_OFF
+    is_off = servers == (VERIFY_OFF,)
     return VerifyConfig(not is_off, () if is_off else servers, v[f.VERIFY_TIMEOUT])
 
 

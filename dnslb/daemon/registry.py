@@ -27,6 +27,7 @@ from dnslb.ports.noticeboard import Noticeboard
 from dnslb.ports.provider import Provider
 from dnslb.ports.source import Source
 from dnslb.ports.state_store import StateStore
+from dnslb.ports.verifier import Verifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,24 @@ def _octodns(octodns: OctodnsConfig, owner_id: str) -> Publication:
         ownership=table.ownership,
     )
     return Publication(provider, provider.fence)
+
+
+def make_verifier(config: Config, publication: Publication, clock: Clock) -> Verifier | None:
+    """None where nobody is to be asked, as the settings say."""
+    if config.to_settings(publication.provider.capabilities).unverified is not None:
+        return None
+    from dnslb.verify.exchange import Exchange  # noqa: PLC0415 - lazy: start-up
+    from dnslb.verify.servers import ServerFinder  # noqa: PLC0415 - lazy: start-up
+    from dnslb.verify.watch import Watch  # noqa: PLC0415 - lazy: start-up
+
+    exchange = Exchange()
+    finder = ServerFinder(
+        exchange,
+        named=config.verify.servers,
+        primary=config.bind.server if config.bind else None,
+        provider=publication.name_servers,
+    )
+    return Watch(finder, exchange, clock, config.verify.timeout_s)
 
 
 class LocalSource(Source, Protocol):

@@ -28,7 +28,7 @@ ANSWER_S = (0.5, 1.0, 2.0)
 TOLD_AFTER_S = 1.0
 """A lag is worth a word from this age on; NOTIFY and a transfer take less."""
 SLOW_S = 10.0
-"""Between rounds, once everything that is missing is overdue."""
+"""Between rounds at most, once everything that is missing is overdue."""
 _PACE = Backoff(first_s=0.02, max_s=2.0, factor=2.0, jitter=0.2)
 
 
@@ -135,7 +135,7 @@ class Line:
         """Until the next round, once something was missing in the last one."""
         newest_mono = max(expected.applied_mono for expected in self.missing.values())
         if mono - newest_mono >= timeout_s:
-            return SLOW_S
+            return max(min(SLOW_S, timeout_s), _PACE.max_s)
         return _PACE.delay_s(max(self.attempt, 1), luck)
 
     def to_lag(self, mono: float, timeout_s: float) -> Lag | None:

@@ -1,7 +1,8 @@
 """Whom to ask about a zone: the servers that were named, or those that the zone itself names.
 
-The NS RRset is asked of the primary first, where one is known, since it knows a zone that is not
-delegated yet; else of the system's resolver. Every address of every host is a server of its own.
+The NS RRset is asked of the primary or the provider first, where they are known, since they know
+a zone that is not delegated yet; else of the system's resolver. Every address of every host is
+a server of its own.
 
 Law: a host that could not be looked up is not a host without an address: then it is not known who
 has to answer, and nothing is called published.
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 import trio
 from dns.exception import DNSException
 
+from dnslb.errors import ProviderError
 from dnslb.verify.answer import Records, Silence, question, to_answer, to_targets
 from dnslb.verify.exchange import Exchange, Server
 
@@ -42,8 +44,9 @@ class Found:
 
 class ServerFinder:
     """``named``: hosts and ports that take the place of the zone's own. ``primary``: who is asked
-    first. ``name_servers``, ``addresses``: the system's resolver, which raises `NotKnown` when it
-    fails; ``port``: where the zone's own servers listen."""
+    first. ``provider``: zone → its name servers, as the provider has them; raises
+    `ProviderError`. ``name_servers``, ``addresses``: the system's resolver, which raises
+    `NotKnown` when it fails. ``port``: where the zone's own servers listen."""
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class ServerFinder:
         *,
         named: tuple[tuple[str, int], ...] = (),
         primary: tuple[str, int] | None = None,
+        provider: LookUp | None = None,
         name_servers: LookUp | None = None,
         addresses: LookUp | None = None,
         port: int = 53,
@@ -58,6 +62,7 @@ class ServerFinder:
         self._exchange = exchange
         self._named = named
         self._primary = primary
+        self._provider = provider
         self._name_servers = name_servers or resolve_name_servers
         self._addresses = addresses or resolve_addresses
         self._port = port
@@ -68,7 +73,7 @@ class ServerFinder:
             return await self._look_up(self._named)
         primary = await self._primary_server()
         hosts = await self._ask_primary(primary, zone) if primary else ()
-        hosts = hosts or await self._name_servers(zone)
+        hosts = hosts or await self._ask_provider(zone) or await self._name_servers(zone)
         if not hosts:
             raise NotKnown(f"no name servers are known for {zone}")
         return await self._look_up([(host, self._port) for host in sorted(hosts)], primary)
@@ -114,6 +119,14 @@ class ServerFinder:
         if isinstance(message, Silence) or isinstance(to_answer(query, message), Silence):
             return ()
         return to_targets(query, message)
+
+    async def _ask_provider(self, zone: str) -> tuple[str, ...]:
+        if self._provider is None:
+            return ()
+        try:
+            return await self._provider(zone)
+        except ProviderError:
+            return ()  # it is said elsewhere that it fails; the resolver knows them, too
 
     async def _ask(self, server: Server, name: str, rtype: str) -> Records | Silence:
         return await self._exchange.ask(server, question(name, rtype), ASK_S_MAX)

@@ -294,13 +294,24 @@ def test_what_this_version_cannot_do_is_one_sentence(loader: Loader, tmp_path: P
     assert loader.problems(argv=raft) == ["-election: election raft is not in this version yet"]
     argv = [*MINIMAL, "-etcd=http://192.0.2.1:2379", "-agent=a"]
     assert loader.problems(argv=argv) == ["-etcd: etcd is not in this version yet"]
-    assert loader.problems('verify-servers = "192.0.2.53"') == [
-        "dnslb.toml:1: verify-servers: verify-servers is not in this version yet"
-    ]
 
 
 def test_verification_can_be_switched_off(loader: Loader) -> None:
-    assert not loader.load('verify-servers = "off"').verify.enabled
+    config = loader.load('verify-servers = "off"')
+    assert not config.verify.enabled
+    settings = config.to_settings(Capabilities(verifiable=True))
+    assert settings.unverified == "-verify-servers is off"
+    assert loader.problems('verify-servers = ["off", "192.0.2.53"]') == [
+        "dnslb.toml:1: verify-servers: expected servers, or off alone"
+    ]
+
+
+def test_changes_are_verified_where_it_is_known_whom_to_ask(loader: Loader) -> None:
+    config = loader.load("")
+    assert config.to_settings(Capabilities(verifiable=True)).unverified is None
+    assert "-verify-servers names them" in str(config.to_settings(Capabilities()).unverified)
+    named = loader.load('verify-servers = "192.0.2.53"')
+    assert named.to_settings(Capabilities()).unverified is None
 
 
 class TestFile:

@@ -120,11 +120,13 @@ class Named:
             self._process = None
 
     def rndc(self, *arguments: str) -> None:
+        subprocess.run(self.rndc_command(*arguments), check=True, capture_output=True)
+
+    def rndc_command(self, *arguments: str) -> list[str]:
         program = _program("rndc")
         assert program is not None
         key = str(self.directory / "rndc.key")
-        command = [program, "-s", HOST, "-p", str(self._control_port), "-k", key, *arguments]
-        subprocess.run(command, check=True, capture_output=True)
+        return [program, "-s", HOST, "-p", str(self._control_port), "-k", key, *arguments]
 
     def records(self, zone: str) -> list[str]:
         """Every record of the zone by transfer, sorted; the SOA without its serial."""
