@@ -89,6 +89,7 @@ BREACHES = [
     ("pysyncobj", "dnslb/election/raft_bad.py", "import pysyncobj"),
     ("octodns", "dnslb/providers/bad.py", "from octodns.provider.plan import Plan"),
     ("kubernetes", "dnslb/election/bad.py", "import kubernetes.client"),
+    ("cryptography", "dnslb/daemon/bad.py", "from cryptography import x509"),
     ("textual", "dnslbctl/bad.py", "from textual.app import App"),
     ("ctl-sees-api", "dnslbctl/bad.py", "import dnslb.model"),
     ("ctl-sees-api", "dnslbctl/bad.py", "from dnslb import __version__"),
@@ -250,7 +251,7 @@ def test_raft_leader_loads_the_standard_library_and_the_api_only(tmp_path: Path)
 
 def test_the_daemon_loads_no_election_or_provider_that_was_not_asked_for() -> None:
     loaded = modules_loaded_by("-c", "import dnslb.daemon.main")
-    heavy = {"kubernetes", "pysyncobj", "octodns", "textual"}
+    heavy = {"kubernetes", "pysyncobj", "octodns", "textual", "cryptography"}
     assert_none(module for module in loaded if _package(module) in heavy)
 
 

@@ -62,7 +62,11 @@ VERBS: dict[str, Verb] = {
         ("dnslb.daemon.verbs.fence", "fence"),
     ),
     "config": Verb("config convert F.yaml", "turn a configuration of the Go program into TOML"),
-    "pki": Verb("pki init|issue", "make a CA, and certificates with roles"),
+    "pki": Verb(
+        "pki init|issue",
+        "make a CA, and certificates with roles",
+        ("dnslb.daemon.verbs.pki", "run"),
+    ),
     "raft": Verb("raft recover", "make a cluster of what is left of one"),
 }
 

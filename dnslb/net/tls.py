@@ -17,6 +17,8 @@ import trio
 from dnslb.errors import ConfigError
 
 ROLE_PREFIX = "urn:dnslb:role:"
+INSTANCE_PREFIX = "urn:dnslb:instance:"
+MEMBER = "member"
 
 
 class TlsError(ConfigError):
@@ -49,13 +51,33 @@ class CertificateNames:
 
     @property
     def roles(self) -> frozenset[str]:
-        """What stands after ``urn:dnslb:role:`` in the URIs; no role is implied by another.
+        """What stands after ``urn:dnslb:role:`` in the URIs; no role is implied by another."""
+        return self._after(ROLE_PREFIX)
 
-        The prefix is compared without regard to case, as RFC 8141 3.1 wants for ``urn`` and the
-        namespace; the role itself with.
+    @property
+    def instances(self) -> frozenset[str]:
+        """What stands after ``urn:dnslb:instance:``: the members that its owner may be."""
+        return self._after(INSTANCE_PREFIX)
+
+    def why_not_member(self, instance_id: str) -> str | None:
+        """Why its owner is not the member ``instance_id``, for the log; None when it is.
+
+        Host names and the common name prove nothing here: a host may be called like an instance.
         """
-        cut = len(ROLE_PREFIX)
-        return frozenset(uri[cut:] for uri in self.uris if uri[:cut].lower() == ROLE_PREFIX)
+        whose = repr(self.common_name) if self.common_name else "a nameless owner"
+        if MEMBER not in self.roles:
+            having = f"role {', '.join(sorted(self.roles))}" if self.roles else "no role"
+            return f"the certificate of {whose} has {having}; member was expected"
+        if instance_id not in self.instances:
+            ids = ", ".join(map(repr, sorted(self.instances))) or "no instance"
+            return f"the certificate of {whose} is for {ids}, not for {instance_id!r}"
+        return None
+
+    def _after(self, prefix: str) -> frozenset[str]:
+        """The prefix is compared without regard to case, as RFC 8141 3.1 wants for ``urn`` and
+        the namespace; what follows it with."""
+        cut = len(prefix)
+        return frozenset(uri[cut:] for uri in self.uris if uri[:cut].lower() == prefix)
 
     @classmethod
     def from_peercert(cls, certificate: Mapping[str, Any] | None) -> CertificateNames:

@@ -229,6 +229,10 @@ def test_what_needs_more_than_the_api_is_handed_to_dnslb(tmp_path: Path) -> None
     path = f"{tmp_path}:{os.environ['PATH']}"
     found = ctl(None, "--json", "config", "convert", "--out", "F.yaml", PATH=path)
     assert (found.returncode, found.stdout) == (7, "config convert --out F.yaml\n")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    found = ctl(None, "pki", "init", "-dir", str(tmp_path / "pki"), PATH=path)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert (tmp_path / "pki" / "ca.key").exists()
     found = ctl(None, "pki", "init", PATH="/nonexistent")
     assert (found.returncode, found.stdout) == (1, "")
     assert "cannot run dnslb" in found.stderr

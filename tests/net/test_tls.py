@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from dnslb.net.peer import Peer, read_peer
+from dnslb.net.peer import Peer
 from dnslb.net.tls import (
     CertificateNames,
     ReloadingContext,
@@ -20,12 +20,11 @@ from dnslb.net.tls import (
     TlsFiles,
     client_context,
     handshake_sentence,
-    hung_up_sentence,
     server_context,
 )
 from tests.net.certificates import Authority, encrypt_key
+from tests.net.handshake import HOST, meet
 
-HOST = "dns-a.example.org"
 PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -37,41 +36,6 @@ def authority(tmp_path: Path) -> Authority:
 @pytest.fixture
 def server_files(authority: Authority) -> TlsFiles:
     return authority.issue("server", HOST)
-
-
-async def meet(
-    server: ssl.SSLContext, client: ssl.SSLContext, host: str = HOST
-) -> tuple[Peer, str, str]:
-    """Who the server saw, and what each side says went wrong ('' for nothing)."""
-    ours, theirs = trio.testing.memory_stream_pair()
-    client_stream = trio.SSLStream(ours, client, server_hostname=host)
-    server_stream = trio.SSLStream(theirs, server, server_side=True)
-    peer, sentences = Peer(), {"server": "", "client": ""}
-
-    async def serve() -> None:
-        nonlocal peer
-        try:
-            await server_stream.do_handshake()
-            peer = read_peer(server_stream)
-            await server_stream.send_all(b"answer")
-        except trio.BrokenResourceError as error:
-            sentences["server"] = handshake_sentence(error)
-        await trio.aclose_forcefully(server_stream)
-
-    async def ask() -> None:
-        try:
-            await client_stream.do_handshake()
-            answer = await client_stream.receive_some()
-            if answer != b"answer":
-                sentences["client"] = hung_up_sentence()
-        except trio.BrokenResourceError as error:
-            sentences["client"] = handshake_sentence(error)
-        await trio.aclose_forcefully(client_stream)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve)
-        nursery.start_soon(ask)
-    return peer, sentences["server"], sentences["client"]
 
 
 async def test_both_sides_prove_who_they_are(authority: Authority, server_files: TlsFiles) -> None:
@@ -314,3 +278,40 @@ def test_unknown_failures_are_told_in_openssls_words() -> None:
     error = ssl.SSLError(1, "[SSL] something odd")
     assert handshake_sentence(error).startswith("TLS failed: ")
     assert handshake_sentence(ConnectionResetError()) == "the peer hung up during the handshake"
+
+
+MEMBER = CertificateNames(
+    "fra-1", ("fra-2",), ("urn:dnslb:role:member", "urn:dnslb:instance:fra-1")
+)
+
+
+def test_a_member_is_who_its_certificate_says() -> None:
+    assert MEMBER.instances == {"fra-1"}
+    assert MEMBER.why_not_member("fra-1") is None
+
+
+@pytest.mark.parametrize(
+    ("names", "instance_id", "why"),
+    [
+        # A host of fra-1 is called like another instance: that makes it nobody else.
+        (MEMBER, "fra-2", "the certificate of 'fra-1' is for 'fra-1', not for 'fra-2'"),
+        (MEMBER, "FRA-1", "the certificate of 'fra-1' is for 'fra-1', not for 'FRA-1'"),
+        (
+            replace(MEMBER, uris=("urn:dnslb:role:member",)),
+            "fra-1",
+            "the certificate of 'fra-1' is for no instance, not for 'fra-1'",
+        ),
+        (
+            replace(MEMBER, uris=("urn:dnslb:role:agent", "urn:dnslb:instance:fra-1")),
+            "fra-1",
+            "the certificate of 'fra-1' has role agent; member was expected",
+        ),
+        (
+            CertificateNames(),
+            "fra-1",
+            "the certificate of a nameless owner has no role; member was expected",
+        ),
+    ],
+)
+def test_everybody_else_is_not(names: CertificateNames, instance_id: str, why: str) -> None:
+    assert names.why_not_member(instance_id) == why
