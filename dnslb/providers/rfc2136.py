@@ -14,6 +14,7 @@ import ipaddress
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import NoReturn
 
 import dns.rcode
@@ -33,6 +34,7 @@ from dnslb.model.rrset import RRset, RRsetKey, ZoneReading
 from dnslb.net.clock import Clock
 from dnslb.ports.fence import Fence
 from dnslb.providers import marker, rfc2136_errors as errors
+from dnslb.providers.rfc2136_answer import found_at
 from dnslb.providers.rfc2136_fence import Rfc2136Fence, marker_claim
 from dnslb.providers.rfc2136_key import TsigKey
 from dnslb.providers.rfc2136_link import UPDATE_S_MAX, Connect, ServerLink, Visit
@@ -44,6 +46,7 @@ from dnslb.providers.rfc2136_wire import (
     Request,
     Update,
     address_rdata,
+    query,
 )
 
 BATCH_MAX = 200
@@ -223,7 +226,30 @@ class PreparedUpdate:
                     f"{e}"
                 ) from e
         after = (change.after for change in self._plan.changes)
-        return Receipt(tuple(replace(rrset, basis=None) for rrset in after if rrset is not None))
+        rrsets = tuple(replace(rrset, basis=None) for rrset in after if rrset is not None)
+        return Receipt(rrsets, notices=await self._ttl_notices(self._visit))
+
+    async def _ttl_notices(self, visit: Visit) -> tuple[str, ...]:
+        """BIND reduces a TTL beyond the zone's limit without a word. The highest new one is looked
+        at; one that is as it was may come from a signed copy that lags behind."""
+        changes = [c for c in self._plan.changes if c.after and _ttl_before(c) != c.after.ttl]
+        if not changes:
+            return ()
+        highest = max(changes, key=lambda change: change.after.ttl if change.after else 0)
+        (name, rtype), wanted = highest.key, highest.after
+        assert wanted is not None
+        try:
+            answer = await visit.ask(partial(query, name, rtype))
+            found = found_at(self._link.server, self._plan.zone, name, rtype, answer).records
+        except ProviderError as e:
+            return (f"The TTL of {highest.key} was written and could not be read back: {e}",)
+        if not found.rdatas or found.ttl in (wanted.ttl, _ttl_before(highest)):
+            return ()
+        notice = (
+            f"{highest.key} was written with a TTL of {wanted.ttl} s and has {found.ttl} s: set "
+            f"the ttl of the load balancer to that, or raise 'max-zone-ttl' of {self._plan.zone}."
+        )
+        return (notice,)
 
     async def aclose(self) -> None:
         """Gives place and connection back; safe to repeat."""
@@ -276,6 +302,10 @@ class PreparedUpdate:
             f"{which} in {zone} is not as it was read ({dns.rcode.to_text(rcode)}): somebody "
             "else changed it, and nothing was written."
         )
+
+
+def _ttl_before(change: Change) -> int | None:
+    return change.before.ttl if change.before else None
 
 
 def _claims(change: Change) -> list[Claim]:

@@ -158,8 +158,14 @@ def _refused(server: Server, zone: str, *, marked: bool, rehearsed: bool) -> str
         policy += f' grant "{server.key.name}." name {marker_name(zone)}. TXT;'
     advice = f"the zone in its named.conf needs 'update-policy {{ {policy} }};'"
     if rehearsed:
-        return f"{who} though it takes updates: {advice}, or the name is denied there."
-    return f"{who}: {advice}, and a frozen one 'rndc thaw {zone}'."
+        return (
+            f"{who} though it takes updates: {advice}, or the name is denied there, or the zone "
+            f"was frozen just now ('rndc thaw {zone}')."
+        )
+    return (
+        f"{who}: {advice}, or the zone is frozen ('rndc thaw {zone}'), or this is a secondary "
+        "and not the primary of the zone."
+    )
 
 
 def _not_authoritative(server: Server, zone: str) -> ProviderRefusal:

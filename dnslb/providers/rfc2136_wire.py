@@ -187,6 +187,13 @@ def signed(wire: bytes, key: TsigKey | None, wall: float) -> Request:
     return Request(whole + name_wire(key.name) + record + rdata, tsig.mac)
 
 
+class _QuietKey(dns.tsig.Key):
+    """dnspython's own shows the secret to whoever prints it, or a traceback with its variables."""
+
+    def __repr__(self) -> str:
+        return f"<TSIG key {self.name}>"
+
+
 def dns_key(key: TsigKey) -> dns.tsig.Key:
-    """As dnspython wants it. Mind that its repr shows the secret."""
-    return dns.tsig.Key(dns.name.from_text(key.name), key.secret, dns.name.from_text(key.algorithm))
+    """As dnspython wants it."""
+    return _QuietKey(dns.name.from_text(key.name), key.secret, dns.name.from_text(key.algorithm))
