@@ -121,8 +121,16 @@ def endpoints(session: Session) -> int:
 
 
 def changes(session: Session) -> int:
+    from dnslbctl.publication import waiting_lines  # noqa: PLC0415 - only this verb needs it
+
     reply = session.get("/changes" + query(all="1" if session.call.has("--all") else None))
-    session.show(reply.value, lambda: pages.changes_page(reply.value, reply.at, session.terminal))
+
+    def page() -> list[str]:
+        zones = session.get("/status").value["zones"]
+        waiting = waiting_lines(reply.value, zones, reply.at, session.terminal)
+        return [*pages.changes_page(reply.value, reply.at, session.terminal), *waiting]
+
+    session.show(reply.value, page)
     return 0
 
 

@@ -207,7 +207,10 @@ def _zone(zone: messages.Zone, at: str, waits: bool) -> Cell:
         text += f"; failed {count(zone['failures'], 'time')}: {zone['error']}"
     if zone["blocked"] and (waits or zone["error"]):
         text += f"; not written now: {zone['blocked']}"
-    return text, WARN if zone["error"] else ""
+    for lag in zone["lagging"]:
+        text += f"; {lag['server']} lags for {since(lag['since'], at)}"
+    overdue = any(lag["overdue"] for lag in zone["lagging"])
+    return text, WARN if zone["error"] or overdue else ""
 
 
 def _troubled(status: messages.Status, terminal: Terminal) -> list[str]:
@@ -346,8 +349,8 @@ def _change_note(change: messages.Change, at: str) -> str:
         notes.append(f"dnslbctl approve {change['id']} lets it go out, drop gives it up")
     elif change["not_before"] and change["state"] == "pending":
         notes.append(f"not before {clock(change['not_before'], at)}")
-    if change["published_at"] or change["applied_at"]:
-        notes.append(f"done at {clock(change['published_at'] or change['applied_at'], at)}")
+    if done_at := change["published_at"] or change["applied_at"]:
+        notes.append(f"{change['state']} at {clock(done_at, at)}")
     return "; ".join(notes)
 
 

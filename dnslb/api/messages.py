@@ -71,8 +71,23 @@ class Agent(TypedDict):
     sentence: str
 
 
+class LaggingServer(TypedDict):
+    """A server that does not answer yet what was applied ``since`` then. ``silent``: it gives no
+    answer that counts. ``names``: the first few of the ``count`` RRsets that are missing there.
+    ``overdue``: for longer than -verify-timeout."""
+
+    server: str
+    silent: bool
+    sentence: str
+    names: list[str]
+    count: int
+    since: str
+    overdue: bool
+
+
 class Zone(TypedDict):
-    """``blocked``: why nothing is written now, or null."""
+    """``blocked``: why nothing is written now, or null. ``unasked``: servers that cannot be
+    asked from here, and why. ``unverified``: why nobody can say whether changes are published."""
 
     name: str
     last_read_at: str | None
@@ -81,6 +96,9 @@ class Zone(TypedDict):
     failures: int
     error: str | None
     blocked: str | None
+    lagging: list[LaggingServer]
+    unasked: list[str]
+    unverified: str | None
 
 
 class Pause(TypedDict):

@@ -164,6 +164,20 @@ def zone_message(zone: ZoneView) -> messages.Zone:
         "failures": zone.failures,
         "error": zone.error,
         "blocked": zone.blocked,
+        "lagging": [
+            {
+                "server": lag.server,
+                "silent": lag.silent,
+                "sentence": lag.sentence,
+                "names": list(lag.names),
+                "count": lag.count,
+                "since": to_time(lag.since_wall),
+                "overdue": lag.overdue,
+            }
+            for lag in zone.lagging
+        ],
+        "unasked": list(zone.unasked),
+        "unverified": zone.unverified,
     }
 
 

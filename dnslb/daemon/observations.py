@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dnslb.decide.events import Event, LoopStalled, WriteEnded
+from dnslb.decide.events import Event, LoopStalled, PublicationChecked, WriteEnded
 from dnslb.metrics.counters import Counters
 from dnslb.model.outcome import Receipt
 from dnslb.model.status import ChangeView, Status
@@ -18,6 +18,9 @@ class Observations:
         match event:
             case WriteEnded(outcome) if isinstance(outcome.result, Receipt):
                 self._counters.dns_sync_ms.observe(outcome.took_s * 1000)
+            case PublicationChecked(sighting):
+                for seen in sighting.seen:
+                    self._counters.applied_to_published_s.observe(seen.took_s)
             case LoopStalled(stalled_s):
                 longest = max(self._counters.stalled_s_max, stalled_s)
                 self._counters.stalled_s_max = longest

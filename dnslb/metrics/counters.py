@@ -57,6 +57,14 @@ class Counters:
         )
     )
 
+    applied_to_published_s: Histogram = field(
+        default_factory=lambda: Histogram(
+            "dnslb_applied_to_published_seconds",
+            "Time from the provider's acceptance of a change until all servers answer it.",
+            SECONDS_BOUNDS,
+        )
+    )
+
     def count_stall(self, stalled_s: float) -> None:
         """The event loop stood still for so long; the controller counts how often."""
         self.stalled_s_max = max(self.stalled_s_max, stalled_s)

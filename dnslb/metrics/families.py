@@ -4,8 +4,8 @@ Pure. The first group has the names, types and labels of the Go program, so that
 alerts go on working; what it called an etcd controller is here whoever brings the reports. The
 others begin with ``dnslb_``.
 
-Law: labels are load balancers, agents and zones, never endpoints: ten thousand endpoints make no
-more lines than their load balancers.
+Law: labels are load balancers, agents, zones and the servers of a zone that lag, never endpoints:
+ten thousand endpoints make no more lines than their load balancers.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def families(
     yield from _inherited_totals(status, counters)
     yield from _inherited_state(status, now)
     yield from _verdicts(status)
-    yield from _decisions(status)
+    yield from _decisions(status, now)
     yield from _authority(status, cluster, now)
     yield from _process(status, counters, build, now)
 
@@ -199,7 +199,7 @@ def _verdicts(status: Status) -> Iterator[Family | Histogram]:
     )
 
 
-def _decisions(status: Status) -> Iterator[Family | Histogram]:
+def _decisions(status: Status, now: Now) -> Iterator[Family | Histogram]:
     changes = Counter(change.state for change in status.changes)
     severities = Counter(row.severity for row in status.attention)
     yield _by(
@@ -244,6 +244,32 @@ def _decisions(status: Status) -> Iterator[Family | Histogram]:
         "zone",
         {zone.name: zone.failures for zone in zones},
     )
+    yield from _publication(status, now)
+
+
+def _publication(status: Status, now: Now) -> Iterator[Family]:
+    lags = [(zone.name, lag) for zone in status.zones.values() for lag in zone.lagging]
+    yield Family(
+        "dnslb_zone_server_lagging",
+        "gauge",
+        "RRsets that were applied and that the server does not answer yet; absent when none.",
+        ("zone", "server"),
+        {(zone, lag.server): lag.count for zone, lag in lags},
+    )
+    yield Family(
+        "dnslb_zone_server_lag_seconds",
+        "gauge",
+        "How long ago the oldest of them was applied.",
+        ("zone", "server"),
+        {(zone, lag.server): max(now.wall - lag.since_wall, 0.0) for zone, lag in lags},
+    )
+    yield _by(
+        "dnslb_zone_unverified",
+        "gauge",
+        "1 for a zone of which nobody can say whether its changes are published.",
+        "zone",
+        {zone.name: 1 for zone in status.zones.values() if zone.unverified is not None},
+    )
 
 
 def _authority(status: Status, cluster: ClusterView, now: Now) -> Iterator[Family]:
@@ -273,6 +299,7 @@ def _process(
     status: Status, counters: Counters, build: BuildInfo, now: Now
 ) -> Iterator[Family | Histogram]:
     yield counters.decided_to_applied_s
+    yield counters.applied_to_published_s
     names = sorted({key.partition(":")[0] for key in status.counters})
     yield _by(
         "dnslb_controller_total",

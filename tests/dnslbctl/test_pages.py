@@ -250,7 +250,7 @@ held1  = held     5.0s  www.example.org A  -192.0.2.2  more than may leave withi
 wait1  - pending  5.0s  www.example.org A  -192.0.2.2  192.0.2.2 is down; not before 00:00:05Z
 fail1  x failed   5.0s  www.example.org A  -192.0.2.2  192.0.2.2 is down; failed 2 times: the
                                                        provider refuses the key
-done1  + applied  5.0s  www.example.org A  +192.0.2.1  192.0.2.2 is down; done at 2025-12-31
+done1  + applied  5.0s  www.example.org A  +192.0.2.1  192.0.2.2 is down; applied at 2025-12-31
                                                        23:59:00Z
 """
     assert screen(pages.changes_page(rows, AT, ASCII)) == expected

@@ -15,6 +15,7 @@ from dnslb.metrics.families import BuildInfo, by_label, families, total
 from dnslb.model.cluster import ClusterView
 from dnslb.model.lease import FencingToken, Lease
 from dnslb.model.operator import OperatorState, Pause
+from dnslb.model.publication import Lag
 from dnslb.model.status import Status, ZoneView
 from tests.doubles.operations import ALONE, NOW, WALL, change, ep, lb, picture, row
 
@@ -152,6 +153,17 @@ def test_what_is_not_known_is_absent_and_not_zero() -> None:
     ):
         assert name not in found
     assert found["dnslb_zone_failures"] == {("example.org",): 3}
+
+
+def test_servers_that_lag_are_labels_and_others_are_not() -> None:
+    lag = Lag("ns2 (192.0.2.53)", False, "answers 192.0.2.1", ("x A",), 7, WALL - 12, True)
+    zone = ZoneView("example.org", WALL, WALL, False, 0, None, None, lagging=(lag,))
+    blind = replace(zone, name="example.net", lagging=(), unverified="nobody is known")
+    status = replace(STATUS, zones={zone.name: zone, blind.name: blind})
+    found = samples_of(text_of(status))
+    assert found["dnslb_zone_server_lagging"] == {("example.org", "ns2 (192.0.2.53)"): 7}
+    assert found["dnslb_zone_server_lag_seconds"] == {("example.org", "ns2 (192.0.2.53)"): 12}
+    assert found["dnslb_zone_unverified"] == {("example.net",): 1}
 
 
 def test_authority() -> None:
