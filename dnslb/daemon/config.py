@@ -192,6 +192,7 @@ class Config:
             capabilities=capabilities,
             dry_run=self.dry_run,
             unverified=self._unverified(capabilities),
+            keeps_monitor_list=self.etcd is not None,
         )
 
     def _unverified(self, capabilities: Capabilities) -> str | None:

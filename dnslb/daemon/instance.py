@@ -257,6 +257,7 @@ class Instance:
             local_agent=old.local_agent,
             dry_run=old.dry_run,
             unverified=old.unverified,
+            keeps_monitor_list=old.keeps_monitor_list,
         )
         self._settings = settings
         if self._publication is not None:

@@ -31,8 +31,12 @@ class Notices:
             self._rows[kind, subject] = row
             self._changed()
 
-    def clear(self, kind: str) -> None:
-        stay = {key: row for key, row in self._rows.items() if key[0] != kind}
+    def clear(self, kind: str, subject: str | None = None) -> None:
+        stay = {
+            key: row
+            for key, row in self._rows.items()
+            if key[0] != kind or subject not in (None, key[1])
+        }
         if len(stay) != len(self._rows):
             self._rows = stay
             self._changed()

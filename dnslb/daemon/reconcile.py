@@ -18,6 +18,7 @@ import trio
 from dnslb.daemon.commits import CommitQueue
 from dnslb.daemon.event_log import EventLog
 from dnslb.daemon.mailbox import Mailbox
+from dnslb.daemon.monitor_list_worker import MonitorListWorker
 from dnslb.daemon.zone_finder import ZoneFinder
 from dnslb.daemon.zone_worker import Hands, ZoneWorker
 from dnslb.decide.events import Event, Woke
@@ -27,6 +28,7 @@ from dnslb.decide.intents import (
     Commit,
     FindZones,
     Intent,
+    KeepMonitorList,
     Log,
     PublishStatus,
     ReadZone,
@@ -53,7 +55,8 @@ class Decider(Protocol):
 class Reconciler:
     """``hands`` None: no provider, so the controller never asks for zones. ``publish`` gets each
     picture, ``answer`` the end of each operator's command. ``verifier`` None: nobody asks what
-    the servers answer, and the settings say why."""
+    the servers answer, and the settings say why. ``monitor_list`` None: agents fetch it nowhere,
+    and the settings say so."""
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class Reconciler:
         publish: Callable[[Status], None],
         answer: Callable[[Answer], None],
         verifier: Verifier | None = None,
+        monitor_list: MonitorListWorker | None = None,
     ) -> None:
         self._controller = controller
         self._mailbox = mailbox
@@ -79,6 +83,7 @@ class Reconciler:
         self._publish = publish
         self._answer = answer
         self._verifier = verifier
+        self._monitor_list = monitor_list
         self._finder = ZoneFinder(hands) if hands is not None else None
         self._workers: dict[str, ZoneWorker] = {}
         self._nursery: trio.Nursery | None = None
@@ -90,6 +95,8 @@ class Reconciler:
             nursery.start_soon(self._commits.run)
             if self._finder is not None:
                 nursery.start_soon(self._finder.run)
+            if self._monitor_list is not None:
+                nursery.start_soon(self._monitor_list.run)
             await self._loop()
 
     async def _loop(self) -> None:
@@ -132,6 +139,9 @@ class Reconciler:
             case Verify(zone, expected):
                 assert self._verifier is not None
                 self._verifier.expect_nowait(zone, expected)
+            case KeepMonitorList():
+                assert self._monitor_list is not None
+                self._monitor_list.keep_nowait(intent)
             case Commit():
                 self._commits.propose_nowait(intent)
             case Answer():

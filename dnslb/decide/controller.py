@@ -29,7 +29,7 @@ from dnslb.decide.events import (
     ZoneRead,
 )
 from dnslb.decide.gate import Gate
-from dnslb.decide.intents import Intent, PublishStatus, Resign
+from dnslb.decide.intents import Intent, KeepMonitorList, PublishStatus, Resign
 from dnslb.decide.journal import Journal
 from dnslb.decide.outcomes import Outcomes
 from dnslb.decide.picture import Picture, Resigned
@@ -165,6 +165,14 @@ class Controller:
         self._restore_flaps(now)
         self._want_zones()
         self._zones.retry()
+        if self._lease is not None:
+            self._keep_monitor_list()
+
+    def _keep_monitor_list(self) -> None:
+        """Said at each change of list or lease; the keeping itself is the worker's."""
+        if self._settings.keeps_monitor_list:
+            token = self._lease.token if self._lease is not None else None
+            self._out.append(KeepMonitorList(self._settings.monitors, token))
 
     def _want_zones(self) -> None:
         """Configured names, and those that were ours and are released."""
@@ -201,6 +209,7 @@ class Controller:
         if lease is None:
             if held is not None:
                 self._writer.forget(list(self._writer.plans))
+                self._keep_monitor_list()
                 self._journal.log("lease", "the right to write is gone; nothing is written", now)
             return
         if held is not None and held.token == lease.token:
@@ -208,6 +217,7 @@ class Controller:
         capabilities = self._settings.capabilities
         calm = capabilities.fenced or lease.clean_start
         wait_s = 0.0 if calm else capabilities.write_s_max
+        self._keep_monitor_list()
         self._zones.take_over(now.mono + wait_s)
         self._store.take_over(now)
         self._rest_on_memory(now)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dnslb.model.checkpoint import StateChange
 from dnslb.model.lease import FencingToken
+from dnslb.model.loadbalancer import MonitorList
 from dnslb.model.plan import Plan
 from dnslb.model.publication import Expected
 from dnslb.model.rrset import RRsetKey
@@ -65,6 +66,15 @@ class Recall:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepMonitorList:
+    """See to it, through the lease gate, that agents elsewhere find this list of what to check,
+    until this is said anew. ``token`` None: leave what stands there to whoever may write."""
+
+    monitors: MonitorList
+    token: FencingToken | None
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """Make these changes durable, in this order; answered by `Committed` or `CommitFailed`."""
 
@@ -109,6 +119,7 @@ Intent = (
     | Apply
     | Recall
     | Verify
+    | KeepMonitorList
     | Commit
     | Answer
     | Resign

@@ -35,7 +35,8 @@ class GuardSettings:
 class Settings:
     """Everything that decisions depend on. ``local_agent``: the agent whose checks run in this
     process, voided by a stall; None without a built-in prober. ``unverified``: why nobody asks
-    the servers whether changes are published; None where the verifier does."""
+    the servers whether changes are published; None where the verifier does.
+    ``keeps_monitor_list``: agents fetch the monitor list where the lease holder has to put it."""
 
     loadbalancers: tuple[LoadBalancer, ...] = ()
     agents: tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class Settings:
     capabilities: Capabilities = field(default_factory=Capabilities)
     unverified: str | None = "verification is off"
     dry_run: bool = False
+    keeps_monitor_list: bool = False
 
     def __post_init__(self) -> None:
         if len(self.by_name) != len(self.loadbalancers):

@@ -15,5 +15,6 @@ class Noticeboard(Protocol):
     ) -> None:
         """Puts a row up, or another sentence in its place; its age stays while it lasts."""
 
-    def clear(self, kind: str) -> None:
-        """Takes the rows of this kind down, if there are any."""
+    def clear(self, kind: str, subject: str | None = None) -> None:
+        """Takes the rows of this kind down, if there are any; only that of ``subject``, if that
+        is given."""

@@ -31,7 +31,7 @@ class Board:
         assert subject == "autodns"
         self.rows[kind] = (severity, sentence, next_step)
 
-    def clear(self, kind: str) -> None:
+    def clear(self, kind: str, subject: str | None = None) -> None:
         self.rows.pop(kind, None)
 
 
