@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import socket
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import dns.message
 import dns.query
 import pytest
 
+from tests.system.grounds import BindGround
 from tests.system.named import Named, NamedZone, StartNamed
 from tests.system.stage import Stage
 
@@ -54,6 +56,12 @@ def newest(stage: Stage) -> Any:
 
 def kinds(stage: Stage) -> list[str]:
     return [row["kind"] for row in stage.json("status")["attention"]]
+
+
+def metrics(stage: Stage) -> str:
+    port = stage.json("status")["port"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
 
 
 def test_a_death_is_published_when_the_server_answers_so(stage: Stage, named: StartNamed) -> None:
@@ -118,3 +126,38 @@ def test_without_anybody_to_ask_nothing_is_called_published(stage: Stage) -> Non
     stage.wait_answer("1", "2")
     stage.wait(lambda: newest(stage)["state"] == "applied")
     assert "not-published" not in kinds(stage)
+
+
+def test_a_secondary_of_bind_lags_until_it_transfers(tmp_path: Path, named: StartNamed) -> None:
+    """The primary has the change; what counts is what every server answers."""
+    ground = BindGround(tmp_path, named)
+    primaries = f'primaries port {ground.named.port} {{ 127.0.0.1 key "admin-key."; }};'
+    options = f"{primaries} masterfile-format text;"
+    second = named(NamedZone("example.org", "", options, "secondary"))
+    second.rndc("retransfer", "example.org")
+    (tmp_path / "stage").mkdir()
+    stage = Stage(tmp_path / "stage", publisher=ground.toml)
+    stage.more = (
+        f'verify-servers = ["127.0.0.1:{ground.named.port}", "127.0.0.1:{second.port}"]\n'
+        "verify-timeout = 1\n"
+    )
+    stage.configure()
+    try:
+        stage.start()
+        stage.wait(lambda: "not-published" in kinds(stage))
+        stage.wait(lambda: ground.values("www.example.org") == {"192.0.2.1", "192.0.2.2"})
+        (zone,) = stage.json("status")["zones"]
+        (lag,) = zone["lagging"]
+        assert (lag["server"], lag["silent"], lag["overdue"]) == (
+            f"127.0.0.1:{second.port}",
+            False,
+            True,
+        )
+        assert f"127.0.0.1:{second.port} answers" in stage.ctl("changes").stdout
+        assert "dnslb_zone_server_lagging{" in metrics(stage)
+        second.rndc("retransfer", "example.org")
+        stage.wait(lambda: newest(stage)["state"] == "published")
+        stage.wait(lambda: "not-published" not in kinds(stage))
+        assert "dnslb_zone_server_lagging{" not in metrics(stage)
+    finally:
+        stage.close()
