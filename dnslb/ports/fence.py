@@ -21,5 +21,6 @@ class Fence(Protocol):
         Raises `FenceLost` when another writer of ours is newer, `ProviderRefusal` when the owner
         is foreign, and any other `ProviderError`."""
 
-    async def reset(self, zone: str) -> None:
-        """Removes the marker: for a person whose tokens were lost."""
+    async def reset(self, zone: str, *, only: FencingToken | None = None) -> None:
+        """Removes the marker: for a person whose tokens were lost. ``only``: that very one; raises
+        `ProviderConflict` where another stands."""

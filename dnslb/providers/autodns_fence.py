@@ -54,19 +54,27 @@ class AutoDnsFence:
             raise ProviderRefusal(f"The marker of {zone} cannot be written: {error}.") from error
         await self._replace(zone, token, text, over)
 
-    async def reset(self, zone: str) -> None:
-        await self._replace(zone, None, None, None)
+    async def reset(self, zone: str, *, only: FencingToken | None = None) -> None:
+        await self._replace(zone, None, None, None, only)
 
     async def _replace(
-        self, zone: str, token: FencingToken | None, text: str | None, over: str | None
+        self,
+        zone: str,
+        token: FencingToken | None,
+        text: str | None,
+        over: str | None,
+        only: FencingToken | None = None,
     ) -> None:
-        """Read, write, read; ``token`` None takes all markers away, whatever they say."""
+        """Read, write, read; ``token`` None takes all markers away, whatever they say, or only
+        if they say ``only``."""
         what = f"fence-{token.epoch}-{token.term}" if token else "fence-reset"
         async with self._zones.http.line(what) as line:
             content = await self._zones.read(line, zone, (), Urgency.CHANGE)
             if token is None:
                 if not content.markers:
                     return
+                if only is not None:
+                    marker.check_reset(zone, held_token(content), only)
             else:
                 held = held_token(content)
                 marker.check_take(zone, held, token, over)

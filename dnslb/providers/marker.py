@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
-from dnslb.errors import FenceLost, InvalidValue, ProviderRefusal
+from dnslb.errors import FenceLost, InvalidValue, ProviderConflict, ProviderRefusal
 from dnslb.model.lease import FencingToken
 from dnslb.model.names import marker_name
 
@@ -125,6 +125,18 @@ def check_take(
         f"{token.term}): nothing is written. If that writer is gone for good, 'dnslb fence reset "
         f"{zone}' removes its marker."
     )
+
+
+def check_reset(zone: str, held: FencingToken | None, only: FencingToken | None) -> None:
+    """Whether ``held`` may be removed by who means ``only``; None means whatever stands there.
+
+    Raises `ProviderConflict`.
+    """
+    if only is not None and held is not None and held != only:
+        raise ProviderConflict(
+            f"The marker of {zone} is another one by now (owner id {held.owner_id!r}, epoch "
+            f"{held.epoch}, term {held.term}), so it was left as it is."
+        )
 
 
 def _check_owner(zone: str, held: FencingToken, token: FencingToken, over: str | None) -> None:

@@ -206,8 +206,9 @@ class MemoryFence:
         marker.check_take(zone, self._get(zone).marker, token, over)
         self._get(zone).marker = token
 
-    async def reset(self, zone: str) -> None:
+    async def reset(self, zone: str, *, only: FencingToken | None = None) -> None:
         await self._suffer()
+        marker.check_reset(zone, self._get(zone).marker, only)
         self._get(zone).marker = None
 
     def _get(self, zone: str) -> _Zone:

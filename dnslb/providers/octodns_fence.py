@@ -39,8 +39,8 @@ class OctodnsFence:
             raise ProviderRefusal(f"The marker of {zone} cannot be written: {error}.") from error
         await self._replace(TakeMarker(zone, token, over))
 
-    async def reset(self, zone: str) -> None:
-        await self._replace(TakeMarker(zone, None))
+    async def reset(self, zone: str, *, only: FencingToken | None = None) -> None:
+        await self._replace(TakeMarker(zone, None, only=only))
 
     async def _replace(self, task: TakeMarker) -> None:
         doing = f"Writing the marker of {task.zone}"

@@ -71,11 +71,13 @@ class ReadMarker(msgspec.Struct, frozen=True, tag=True):
 
 
 class TakeMarker(msgspec.Struct, frozen=True, tag=True):
-    """Read, write, read; without ``token`` the marker is removed. Answered by `Marker`."""
+    """Read, write, read; without ``token`` the marker is removed, whatever it says or, where that
+    is given, if it is ``only``. Answered by `Marker`."""
 
     zone: str
     token: FencingToken | None
     over: str | None = None
+    only: FencingToken | None = None
 
 
 Task = ListZones | ReadZone | WriteZone | ReadMarker | TakeMarker

@@ -244,6 +244,8 @@ class Pass:
         if token is not None:
             marker.check_take(zone, content.held_token(), token, task.over)
             after = RRset(key, MARKER_TTL_S, (marker.to_text(token),))
+        elif task.only is not None:
+            marker.check_reset(zone, content.held_token(), task.only)
         if (before and before.values) == (after and after.values):
             return Marker(token)
         plan = self._plan(instance, populated, content, [Swap(key, before, after)])

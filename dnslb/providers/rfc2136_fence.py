@@ -49,11 +49,13 @@ class Rfc2136Fence:
                 "resigns."
             )
 
-    async def reset(self, zone: str) -> None:
+    async def reset(self, zone: str, *, only: FencingToken | None = None) -> None:
         """Removes the marker, also one that is no token."""
         standing = await self._records(zone)
         if not standing.rdatas:
             return
+        if only is not None:
+            marker.check_reset(zone, _token(zone, standing), only)
         update = Update(zone)
         update.claim(_claim(zone, standing))
         update.delete(marker_name(zone), "TXT")

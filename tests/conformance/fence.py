@@ -10,7 +10,7 @@ from typing import Protocol
 
 import pytest
 
-from dnslb.errors import FenceLost, ProviderRefusal
+from dnslb.errors import FenceLost, ProviderConflict, ProviderRefusal
 from dnslb.model.lease import FencingToken
 from dnslb.model.rrset import RRsetKey
 from dnslb.ports.fence import Fence
@@ -110,6 +110,14 @@ class FenceSuite:
         with pytest.raises(FenceLost, match="gone"):
             await bench.provider.prepare(plan, TOKEN)
         assert await standing(bench) == before
+
+    async def test_only_the_marker_that_is_meant_is_removed(self, bench: FenceBench) -> None:
+        with pytest.raises(ProviderConflict, match="another one by now"):
+            await fence_of(bench).reset(ZONE, only=NEXT)
+        assert await fence_of(bench).read(ZONE) == TOKEN
+        await fence_of(bench).reset(ZONE, only=TOKEN)
+        assert await fence_of(bench).read(ZONE) is None
+        await fence_of(bench).reset(ZONE, only=TOKEN)
 
     async def test_nothing_else_is_touched(self, bench: FenceBench) -> None:
         """Only the marker differs, and in the end not even that."""

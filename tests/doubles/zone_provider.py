@@ -78,7 +78,7 @@ class ScriptedFence:
         _raise_next(self.errors)
         self.taken.append(token)
 
-    async def reset(self, zone: str) -> None:
+    async def reset(self, zone: str, *, only: FencingToken | None = None) -> None:
         await trio.lowlevel.checkpoint()
         self.taken.clear()
 

@@ -116,9 +116,12 @@ async def _reset(
     config: Config, zone: str, shown: Found, publication: Publication, clock: Clock
 ) -> None:
     fence = _fence(config, publication)
-    if await _read(fence, zone) != shown:
-        raise ProviderConflict(f"the marker of {zone} has changed meanwhile and was left as it is")
-    await fence.reset(zone)
+    if isinstance(shown, FencingToken):
+        await fence.reset(zone, only=shown)
+    elif await _read(fence, zone) == shown:
+        await fence.reset(zone)
+    else:
+        raise ProviderConflict(f"what stands there has changed meanwhile: {zone} is left as it is")
 
 
 async def _read(fence: Fence, zone: str) -> Found:
