@@ -23,11 +23,13 @@ VERSION = ("-version", "--version", "version")
 
 
 class Verb(NamedTuple):
-    """``target``: module and function (argv → exit code); None: not in this version yet."""
+    """``target``: module and function (argv → exit code); None: not in this version yet.
+    ``also``: usage and meaning of a second form."""
 
     usage: str
     meaning: str
     target: tuple[str, str] | None = None
+    also: tuple[str, str] | None = None
 
 
 VERBS: dict[str, Verb] = {
@@ -35,6 +37,7 @@ VERBS: dict[str, Verb] = {
         "check -cfg F [--json]",
         "say everything that is wrong with a configuration",
         ("dnslb.daemon.verbs.check", "run"),
+        ("check provider [--canary NAME]", "ask the provider too, and try it with a canary"),
     ),
     "plan": Verb(
         "plan -cfg F",
@@ -146,8 +149,9 @@ def help_text() -> str:
     from dnslb.daemon.reference import help_lines  # noqa: PLC0415 - lazy: only the help needs it
 
     built = [verb for verb in VERBS.values() if verb.target]
-    width = max(len(verb.usage) for verb in built) + 2
-    verbs = [f"  dnslb {verb.usage:{width}}{verb.meaning}" for verb in built]
+    rows = [row for verb in built for row in (verb[:2], verb.also) if row]
+    width = max(len(usage) for usage, _ in rows) + 2
+    verbs = [f"  dnslb {usage:{width}}{meaning}" for usage, meaning in rows]
     missing = ", ".join(name for name, verb in VERBS.items() if not verb.target)
     if missing:
         verbs += ["", f"Not in this version yet: {missing}."]

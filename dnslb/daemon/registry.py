@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -28,6 +28,10 @@ from dnslb.ports.provider import Provider
 from dnslb.ports.source import Source
 from dnslb.ports.state_store import StateStore
 from dnslb.ports.verifier import Verifier
+
+if TYPE_CHECKING:
+    from dnslb.verify.exchange import Exchange
+    from dnslb.verify.servers import ServerFinder
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,9 @@ def make_election(config: Config, clock: Clock, lease: Callable[[], Lease | None
     )
 
 
+Rehearse = Callable[[str, Collection[str]], Awaitable[str]]
+AUTODNS_CALLS_PER_S_BESIDE = 0.5
+"""Of the three that AutoDNS grants a daemon takes 2.5."""
 NameServers = Callable[[str], Awaitable[tuple[str, ...]]]
 
 
@@ -75,23 +82,29 @@ async def _nothing_to_close() -> None:
 class Publication:
     """Where DNS is written, with all that belongs to it.
 
-    ``fence``: None where no marker is kept. ``name_servers``: zone → the host names of its name
-    servers; None where the provider does not know them. ``run``: work of its own, until it is
-    cancelled. ``reload``: takes what a running provider can from a new configuration; a person
-    has seen to what it complained of. ``aclose``: when nothing reads or writes any more.
+    ``fence``: None where no marker is kept. ``rehearse``: zone, names → a sentence about whether
+    writes of these would be let through, found out without writing; raises `ProviderError` where
+    not. ``clock_skew_s``: how far the provider's clock was ahead at its last answer, where that
+    shows. ``name_servers``: zone → the host names of its name servers; None where the provider
+    does not know them. ``run``: work of its own, until it is cancelled. ``reload``: takes what a
+    running provider can from a new configuration; a person has seen to what it complained of.
+    ``aclose``: when nothing reads or writes any more.
     """
 
     provider: Provider
     fence: Fence | None = None
+    rehearse: Rehearse | None = None
+    clock_skew_s: Callable[[], float | None] = lambda: None
     name_servers: NameServers | None = None
     run: Callable[[Noticeboard], Awaitable[None]] | None = None
     reload: Callable[[Config], None] = lambda config: None
     aclose: Callable[[], Awaitable[None]] = _nothing_to_close
 
 
-def make_publication(config: Config, clock: Clock) -> Publication | None:
-    """None without ``-provider``. Opens nothing yet. Raises `ConfigError` for settings that make
-    no sense."""
+def make_publication(config: Config, clock: Clock, *, beside: bool = False) -> Publication | None:
+    """None without ``-provider``. Opens nothing yet. ``beside``: a daemon may be at work with the
+    same provider, so only what its call budget leaves is used. Raises `ConfigError` for settings
+    that make no sense."""
     if config.provider is None:
         return None
     if config.file is not None:
@@ -99,7 +112,7 @@ def make_publication(config: Config, clock: Clock) -> Publication | None:
     if config.bind is not None:
         return _bind(config.bind, config.owner_id or "", clock)
     if config.autodns is not None:
-        return _autodns(config, config.autodns, clock)
+        return _autodns(config, config.autodns, clock, beside)
     if config.octodns is not None:
         return _octodns(config.octodns, config.owner_id or "")
     raise ConfigError(f"provider {config.provider} is not in this version yet")
@@ -115,11 +128,18 @@ def _bind(bind: BindConfig, owner_id: str, clock: Clock) -> Publication:
     from dnslb.providers.rfc2136 import Rfc2136Provider  # noqa: PLC0415 - lazy: start-up
 
     provider = Rfc2136Provider(bind.server, bind.key, owner_id, bind.ownership, clock=clock)
-    return Publication(provider, provider.fence, aclose=provider.aclose)
+    return Publication(
+        provider,
+        provider.fence,
+        rehearse=provider.rehearse,
+        clock_skew_s=lambda: provider.clock_skew_s,
+        aclose=provider.aclose,
+    )
 
 
-def _autodns(config: Config, autodns: AutodnsConfig, clock: Clock) -> Publication:
+def _autodns(config: Config, autodns: AutodnsConfig, clock: Clock, beside: bool) -> Publication:
     from dnslb.providers.autodns import AutoDnsProvider  # noqa: PLC0415 - lazy: start-up
+    from dnslb.providers.autodns_budget import CallBudget  # noqa: PLC0415 - lazy: start-up
 
     provider = AutoDnsProvider(
         autodns.url,
@@ -127,6 +147,7 @@ def _autodns(config: Config, autodns: AutodnsConfig, clock: Clock) -> Publicatio
         autodns.password.reveal,
         autodns.context,
         config.owner_id or "",
+        budget=CallBudget(AUTODNS_CALLS_PER_S_BESIDE) if beside else None,
         dump=log_exchange if config.dump_http else None,
         clock=clock,
     )
@@ -137,6 +158,8 @@ def _autodns(config: Config, autodns: AutodnsConfig, clock: Clock) -> Publicatio
     return Publication(
         provider,
         provider.fence,
+        rehearse=provider.rehearse,
+        clock_skew_s=lambda: provider.clock_skew_s,
         name_servers=provider.name_servers,
         run=provider.run,
         reload=reload,
@@ -164,17 +187,25 @@ def make_verifier(config: Config, publication: Publication, clock: Clock) -> Ver
     if config.to_settings(publication.provider.capabilities).unverified is not None:
         return None
     from dnslb.verify.exchange import Exchange  # noqa: PLC0415 - lazy: start-up
-    from dnslb.verify.servers import ServerFinder  # noqa: PLC0415 - lazy: start-up
     from dnslb.verify.watch import Watch  # noqa: PLC0415 - lazy: start-up
 
     exchange = Exchange()
-    finder = ServerFinder(
+    finder = make_server_finder(config, publication, exchange)
+    return Watch(finder, exchange, clock, config.verify.timeout_s)
+
+
+def make_server_finder(
+    config: Config, publication: Publication, exchange: Exchange
+) -> ServerFinder:
+    """Who is asked what a zone answers."""
+    from dnslb.verify.servers import ServerFinder  # noqa: PLC0415 - lazy: start-up
+
+    return ServerFinder(
         exchange,
         named=config.verify.servers,
         primary=config.bind.server if config.bind else None,
         provider=publication.name_servers,
     )
-    return Watch(finder, exchange, clock, config.verify.timeout_s)
 
 
 class LocalSource(Source, Protocol):

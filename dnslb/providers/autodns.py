@@ -13,7 +13,7 @@ called done only when it reads as wanted.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from dnslb.errors import OutcomeUnknown, ProviderConflict, ProviderError, ProviderRefusal
 from dnslb.model.capabilities import Capabilities
@@ -33,7 +33,7 @@ from dnslb.providers.autodns_dump import Dump
 from dnslb.providers.autodns_fence import AutoDnsFence, held_token
 from dnslb.providers.autodns_http import WRITE_S_MAX, AutoDnsHttp, Line
 from dnslb.providers.autodns_password import PasswordExpiry, look_at_password
-from dnslb.providers.autodns_zones import AutoDnsZones
+from dnslb.providers.autodns_zones import DOMAINSAFE_ADVICE, AutoDnsZones
 
 
 class AutoDnsProvider:
@@ -59,7 +59,15 @@ class AutoDnsProvider:
         budget = budget or CallBudget()
         self._clock = clock or Clock()
         self._http = AutoDnsHttp(
-            url, username, password, context, budget=budget, dump=dump, tls=tls, luck=luck
+            url,
+            username,
+            password,
+            context,
+            budget=budget,
+            dump=dump,
+            tls=tls,
+            clock=self._clock,
+            luck=luck,
         )
         self._directory = Directory(self._http, name_server)
         self._zones = AutoDnsZones(self._http, self._directory)
@@ -90,6 +98,24 @@ class AutoDnsProvider:
     async def run(self, notices: Noticeboard) -> None:
         """Tells of rejected credentials and of the password's last days, until cancelled."""
         await AccountWatch(self._http, notices, self._clock).run()
+
+    async def rehearse(self, zone: str, names: Collection[str]) -> str:
+        """What a reading shows of whether ``names`` can be written; a sentence. Raises
+        `ProviderError` where they cannot."""
+        content = await self._zones.read_anew(zone, names)
+        for why in content.refused.values():
+            raise ProviderRefusal(f"{why}.")
+        if content.domainsafe:
+            raise ProviderRefusal(f"{zone} is under DomainSafe: {DOMAINSAFE_ADVICE}")
+        return (
+            "nothing that can be read stands in the way; whether the user may write, AutoDNS tells "
+            "only when something is written (--canary NAME)"
+        )
+
+    @property
+    def clock_skew_s(self) -> float | None:
+        """How far AutoDNS's clock was ahead of ours at its last answer, give or take a second."""
+        return self._http.clock_skew_s
 
     async def name_servers(self, zone: str) -> tuple[str, ...]:
         """Host names of the zone's name servers, as last read."""

@@ -16,6 +16,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
@@ -27,6 +28,7 @@ import trio
 from dnslb import __version__
 from dnslb.errors import ConfigError, OutcomeUnknown, ProviderTemporary
 from dnslb.net.backoff import Backoff
+from dnslb.net.clock import Clock
 from dnslb.net.tls import TlsFiles, client_context
 from dnslb.net.watchable import Watchable
 from dnslb.providers.autodns_answer import (
@@ -88,6 +90,7 @@ class AutoDnsHttp:
         budget: CallBudget,
         dump: Dump | None = None,
         tls: TlsFiles | None = None,
+        clock: Clock | None = None,
         luck: Callable[[], float] = random.random,
     ) -> None:
         self.url = _checked_url(url)
@@ -98,8 +101,10 @@ class AutoDnsHttp:
         self.dump = dump
         self._tls = tls or TlsFiles()
         self._ssl: ssl.SSLContext | None = None
+        self._clock = clock or Clock()
         self._luck = luck
         self._limited = 0
+        self.clock_skew_s: float | None = None
         self.rejected: Watchable[CredentialsRejected | None] = Watchable(None)
         self.reloads: Watchable[None] = Watchable(None)
 
@@ -120,6 +125,8 @@ class AutoDnsHttp:
 
     def judge(self, answer: Answer, call: Call) -> None:
         """What all calls learn from one answer. Raises what it means, unless it is a success."""
+        if (sent_wall := _date(answer.headers.get("date", ""))) is not None:
+            self.clock_skew_s = sent_wall - self._clock.now().wall
         error = (write_error if call.writes else read_error)(answer, call.what)
         if not isinstance(error, RateLimited):
             self._limited = 0
@@ -309,6 +316,14 @@ def _checked_url(text: str) -> str:
             f"autodns-url: https was expected; {url.host} would get the password in the open"
         )
     return str(url).rstrip("/")
+
+
+def _date(text: str) -> float | None:
+    """Of a Date header, in seconds of the wall clock."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except ValueError:
+        return None
 
 
 def _is_loopback(host: str) -> bool:

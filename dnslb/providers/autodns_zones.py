@@ -20,6 +20,7 @@ from dnslb.providers.autodns_directory import Directory
 from dnslb.providers.autodns_http import AutoDnsHttp, Call, Line
 
 log = logging.getLogger(__name__)
+DOMAINSAFE_ADVICE = "it asks for a PIN with each change, so switch it off for this zone."
 
 
 class AutoDnsZones:
@@ -73,10 +74,7 @@ class AutoDnsZones:
             answer = await line.send(call, permit)
         except ProviderRefusal as error:
             if content.domainsafe:
-                raise ProviderRefusal(
-                    f"{error} The zone is protected by DomainSafe, which asks for a PIN with each "
-                    "change: switch DomainSafe off for it."
-                ) from error
+                raise ProviderRefusal(f"{error} DomainSafe: {DOMAINSAFE_ADVICE}") from error
             raise
         fields = {"zone": zone, "stid": answer.stid, "ctid": ctid}
         log.info("AutoDNS took the change of %s", zone, extra={"fields": fields})

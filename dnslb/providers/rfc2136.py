@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import NoReturn
@@ -38,6 +38,7 @@ from dnslb.providers.rfc2136_answer import found_at
 from dnslb.providers.rfc2136_fence import Rfc2136Fence, marker_claim
 from dnslb.providers.rfc2136_key import TsigKey
 from dnslb.providers.rfc2136_link import UPDATE_S_MAX, Connect, ServerLink, Visit
+from dnslb.providers.rfc2136_permission import check_permission
 from dnslb.providers.rfc2136_reading import ZoneReader
 from dnslb.providers.rfc2136_transfer import TooLarge, transfer
 from dnslb.providers.rfc2136_wire import (
@@ -172,6 +173,19 @@ class Rfc2136Provider:
         write = PreparedUpdate(self._link, self._fence, plan, token)
         await write.prepare()
         return write
+
+    async def rehearse(self, zone: str, names: Collection[str]) -> str:
+        """Has the server judge updates of ``names`` that change nothing; a sentence. Raises
+        `ProviderError` where it would refuse."""
+        marked = self._fence is not None
+        await check_permission(self._link, zone, sorted(names), marked=marked)
+        what = "the A and AAAA records of all names" + (" and the marker" if marked else "")
+        return f"the server lets {self._link.server.key_words} change {what}"
+
+    @property
+    def clock_skew_s(self) -> float | None:
+        """How far the server's clock was ahead of ours at its last signed answer."""
+        return self._link.clock_skew_s
 
     async def aclose(self) -> None:
         """Closes the connections that are kept."""

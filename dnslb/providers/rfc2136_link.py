@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import dns.exception
 import dns.flags
@@ -118,6 +119,7 @@ class ServerLink:
         self._clock = clock or Clock()
         self._connect = connect or _connect_tcp
         self._idle: deque[Connection] = deque()
+        self.clock_skew_s: float | None = None
         self.signer = dns_key(server.key) if server.key else None
         self._keyring = {self.signer.name: self.signer} if self.signer else {}
 
@@ -186,6 +188,9 @@ class ServerLink:
             raise UntrustedAnswer("it answers something else")
         if self.server.key is not None and not answer.had_tsig:
             raise UntrustedAnswer(_with_rcode("it is not signed", wire))
+        if answer.tsig is not None:
+            tsig: Any = answer.tsig[0]  # dnspython leaves it without its type
+            self.clock_skew_s = tsig.time_signed - self.wall()
         return answer
 
     async def aclose(self) -> None:

@@ -100,6 +100,10 @@ class Update:
         """Removes an RRset, if there is one."""
         self._changes.append((name, RTYPES[rtype], _ANY, 0, b""))
 
+    def discard(self, name: str, rtype: str, rdata: bytes) -> None:
+        """Removes one record of an RRset, if it is there."""
+        self._changes.append((name, RTYPES[rtype], _NONE, 0, rdata))
+
     def replace(self, name: str, rtype: str, ttl: int, rdatas: Iterable[bytes]) -> None:
         """Puts this RRset in the place of what is there."""
         self.delete(name, rtype)

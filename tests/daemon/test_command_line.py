@@ -32,7 +32,12 @@ def test_help(argv: list[str], capsys: Captured) -> None:
     assert run(argv) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
-    for word in ("dnslb check -cfg F", "dnslb demo", "-election singleton|k8s|raft"):
+    for word in (
+        "dnslb check -cfg F",
+        "dnslb check provider [--canary NAME]",
+        "dnslb demo",
+        "-election singleton|k8s|raft",
+    ):
         assert word in captured.out
     assert max(map(len, captured.out.splitlines())) <= 100
 
@@ -49,7 +54,7 @@ def test_version(argv: list[str], capsys: Captured) -> None:
         (["chek"], "found 'chek'; did you mean check?"),
         (["\x1b[31m"], "found '\\x1b[31m'"),
         (["-bogus"], "there is no flag '-bogus'"),
-        (["check", "provider", "-cfg", "x"], "check provider is not in this version yet"),
+        (["check", "provider", "-cfg", "/nonexistent"], "/nonexistent: cannot be read"),
     ],
 )
 def test_wrong_usage_is_exit_code_1(argv: list[str], told: str, capsys: Captured) -> None:

@@ -19,8 +19,8 @@ import dns.zone
 import pytest
 import trio
 
+from dnslb.daemon import registry
 from dnslb.model.names import marker_name
-from dnslb.providers.autodns_budget import CallBudget
 from tests.doubles.autodns.server import CONTEXT, PASSWORD, USER, AutoDns
 from tests.doubles.autodns.zones import record
 from tests.system.named import KEY, POLICY, Named, NamedZone, StartNamed, named
@@ -188,7 +188,7 @@ class AutoDnsGround:
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls of this process come as fast as they can: for tests of what is said, not of pace."""
     monkeypatch.setattr(AutoDns, "limiter_at_start", False)
-    monkeypatch.setattr(CallBudget.__init__, "__defaults__", (1000.0,))
+    monkeypatch.setattr(registry, "AUTODNS_CALLS_PER_S_BESIDE", 1000.0)
 
 
 @pytest.fixture(params=["bind", "autodns"])

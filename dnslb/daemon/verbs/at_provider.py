@@ -88,7 +88,7 @@ def with_provider(
 
     async def run() -> T:
         clock = Clock()
-        publication = registry.make_publication(config, clock)
+        publication = registry.make_publication(config, clock, beside=True)
         if publication is None:
             raise DnslbError("no -provider is configured, so there is nobody to ask")
         try:

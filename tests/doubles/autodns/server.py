@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import time
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any
 
 import h11
@@ -72,6 +74,7 @@ class AutoDns:
         self.sessions_open = 0
         self.messages_shown = True
         self.keeps_open = True
+        self.clock_ahead_s = 0.0
         self.connections = 0
         self.after: Callable[[Seen], None] = lambda seen: None
         """Called when a request has been carried out, before it is answered."""
@@ -173,7 +176,8 @@ class AutoDns:
         drip_s: float,
     ) -> None:
         kind = "application/json" if answer[:1] == b"{" else "text/html"
-        head = {"Content-Type": kind, "Content-Length": str(len(answer)), **extra}
+        date = formatdate(time.time() + self.clock_ahead_s, usegmt=True)
+        head = {"Date": date, "Content-Type": kind, "Content-Length": str(len(answer)), **extra}
         if not self.keeps_open:
             head["Connection"] = "close"
         raw = b"".join(
