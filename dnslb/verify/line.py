@@ -29,7 +29,7 @@ TOLD_AFTER_S = 1.0
 """A lag is worth a word from this age on; NOTIFY and a transfer take less."""
 SLOW_S = 10.0
 """Between rounds at most, once everything that is missing is overdue."""
-_PACE = Backoff(first_s=0.02, max_s=2.0, factor=2.0, jitter=0.2)
+_PACE = Backoff(first_s=0.02, max_s=2.0, factor=1.5, jitter=0.2)
 
 
 class Miss(NamedTuple):

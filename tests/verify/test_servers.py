@@ -9,6 +9,7 @@ import dns.message
 import pytest
 import trio
 
+from dnslb.errors import ProviderTemporary
 from dnslb.verify.answer import Silence
 from dnslb.verify.exchange import Exchange, Server
 from dnslb.verify.servers import SERVERS_MAX, Found, NotKnown, ServerFinder, resolve_addresses
@@ -100,6 +101,17 @@ async def test_the_primary_is_asked_first_and_the_resolver_for_the_rest() -> Non
 async def test_where_the_primary_does_not_tell_the_resolver_is_asked() -> None:
     finder = ServerFinder(Primary({}), primary=PRIMARY, name_servers=NS, addresses=ADDRESSES)
     assert len((await finder.find("example.org")).servers) == 3
+
+
+async def test_the_provider_may_know_the_name_servers_and_may_fail() -> None:
+    async def fails(zone: str) -> tuple[str, ...]:
+        await trio.lowlevel.checkpoint()
+        raise ProviderTemporary("429")
+
+    known = Resolver(example_org=("ns1.example.org",))
+    for provider, count in ((known, 2), (Resolver(), 3), (fails, 3)):
+        finder = ServerFinder(Exchange(), provider=provider, name_servers=NS, addresses=ADDRESSES)
+        assert len((await finder.find("example.org")).servers) == count
 
 
 async def test_a_name_server_without_an_address_is_left_out_and_named() -> None:
