@@ -30,27 +30,26 @@ class Channel:
 
     def wait_word(self, word: Word, limit_s: int) -> None:
         """Waits as long as it takes; from then on ``limit_s`` whole seconds are left."""
-        end_after(0)
+        self.end_after(0)
         said: str = from_line(self._line(), Word)
         if said != word:
             raise SystemExit(f"the word {word!r} was expected, not {said!r}")
-        end_after(limit_s)
+        self.end_after(limit_s)
 
     def say(self, answer: Answer) -> None:
         self._output.write(to_line(answer))
         self._output.flush()
+
+    def end_after(self, seconds: int) -> None:
+        """The kernel ends this process in ``seconds``, whatever it is doing; 0: never. Unlike a
+        timer of Python's it needs nothing of the interpreter, which foreign code may keep."""
+        signal.alarm(seconds)
 
     def _line(self) -> bytes:
         line = self._input.readline(LINE_BYTES_MAX + 1)
         if not line.endswith(b"\n"):
             raise SystemExit("the daemon says nothing more")
         return line
-
-
-def end_after(seconds: int) -> None:
-    """The kernel ends this process in ``seconds``, whatever it is doing; 0: never. Other than a
-    timer of Python's it needs nothing of the interpreter, which foreign code may keep."""
-    signal.alarm(seconds)
 
 
 def settle() -> None:

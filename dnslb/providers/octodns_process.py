@@ -178,11 +178,8 @@ class Worker:
         return ProviderTemporary(sentence)
 
     def _last_words(self) -> str:
-        text = self._said.decode(errors="replace")
-        if self._is_cut:
-            # A secret that was cut in two is no longer recognised.
-            text = text[self._scrub.length_max :]
-        lines = self._scrub(text).strip().splitlines()
+        said = self._said.decode(errors="replace")
+        lines = self._scrub(said, is_cut=self._is_cut).strip().splitlines()
         return to_sentence(lines[-1] if lines else "", SAID_SHOWN_MAX).rstrip(".")
 
     def _to_error(self, failed: Failed) -> ProviderError:

@@ -33,12 +33,19 @@ class Scrub:
         spelled = {way for secret in found for way in _spellings(secret)}
         # The longest first: one may lie within another.
         self._patterns = sorted(spelled, key=lambda way: (-len(way), way))
-        self.length_max = max(map(len, self._patterns), default=0)
 
-    def __call__(self, text: str) -> str:
+    def __call__(self, text: str, *, is_cut: bool = False) -> str:
+        """``is_cut``: something stood before ``text``, which may begin in the midst of a secret."""
+        if is_cut:
+            text = text[self._piece_length(text) :]
         for secret in self._patterns:
             text = text.replace(secret, HIDDEN)
         return text
+
+    def _piece_length(self, text: str) -> int:
+        """Of the longest end of a secret that ``text`` begins with."""
+        lengths = range(min(len(text), max(map(len, self._patterns), default=0)), 0, -1)
+        return next((n for n in lengths if any(s.endswith(text[:n]) for s in self._patterns)), 0)
 
 
 def to_sentence(text: str, length_max: int) -> str:
@@ -65,6 +72,7 @@ def _spellings(secret: str) -> Iterator[str]:
     yield secret
     for way in (quote, quote_plus):
         yield way(secret, safe="")
-    yield json.dumps(secret)[1:-1]
+    for ascii_only in (True, False):
+        yield json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
     yield repr(secret)[1:-1]
     yield from (line for line in secret.split() if len(line) >= LINE_LENGTH_MIN)

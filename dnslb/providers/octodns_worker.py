@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from dnslb.errors import (
     DnslbError,
@@ -24,7 +24,7 @@ from dnslb.errors import (
 from dnslb.model.names import to_name
 from dnslb.model.rrset import RRset, RRsetKey
 from dnslb.providers import marker
-from dnslb.providers.octodns_channel import Channel, end_after, settle
+from dnslb.providers.octodns_channel import Channel, settle
 from dnslb.providers.octodns_foreign import (
     Foreign,
     construct,
@@ -48,6 +48,7 @@ from dnslb.providers.octodns_wire import (
     Swap,
     TakeMarker,
     Task,
+    Word,
     WriteZone,
     Zones,
 )
@@ -73,10 +74,20 @@ UPDATES_SHARE_MAX = 1.0
 ours, and dnslb's own guard has judged. octoDNS's 30 % would stop a failover of many names."""
 
 
+class Counterpart(Protocol):
+    """What a pass needs of the `Channel`."""
+
+    def say(self, answer: Answer) -> None: ...
+
+    def wait_word(self, word: Word, limit_s: int) -> None: ...
+
+    def end_after(self, seconds: int) -> None: ...
+
+
 class Pass:
     """One task for one class. Raises `DnslbError` and `Foreign`."""
 
-    def __init__(self, provider: ProviderClass, channel: Channel) -> None:
+    def __init__(self, provider: ProviderClass, channel: Counterpart) -> None:
         self._settings = provider.settings
         self._name = provider.name
         self._channel = channel
@@ -121,12 +132,13 @@ class Pass:
 
         populated = Zone(f"{zone}.", [])
         with foreign(f"{self._name} could not read {zone}"):
-            exists = instance.populate(populated, target=True, lenient=True)
-            if exists is None:
-                # Classes from before `populate` had a result say nothing either way.
-                exists = populated.root_ns is not None
+            says = instance.populate(populated, target=True, lenient=True)
             content = look(populated, zone, names)
-        if not exists and not (exists is None and zone in set(_names(self._listed(instance)))):
+            is_there = populated.root_ns is not None if says is None else bool(says)
+        if says is None and not is_there:
+            # Classes from before `populate` had a result say nothing either way.
+            is_there = zone in _names(self._listed(instance))
+        if not is_there:
             raise ProviderRefusal(
                 f"{self._name} does not show a zone {zone}: it was deleted, or these credentials "
                 "may not see it. Nothing is concluded from that, and nothing is written."
@@ -165,7 +177,7 @@ class Pass:
             instance.apply(plan)
 
     def _look_again(self, zone: str, names: Collection[str]) -> Content:
-        end_after(READ_S_MAX)
+        self._channel.end_after(READ_S_MAX)
         try:
             return self._look(self._instance(), zone, names)[1]
         except (DnslbError, Foreign) as error:
@@ -249,7 +261,7 @@ class Pass:
         if (before and before.values) == (after and after.values):
             return Marker(token)
         plan = self._plan(instance, populated, content, [Swap(key, before, after)])
-        end_after(APPLY_S_MAX)
+        self._channel.end_after(APPLY_S_MAX)
         self._apply(instance, zone, plan)
         again = self._look_again(zone, ())
         if token is not None:
@@ -320,8 +332,8 @@ def answer(channel: Channel) -> Answer:
 
 def main() -> None:
     settle()
-    end_after(READ_S_MAX)
     channel = Channel()
+    channel.end_after(READ_S_MAX)
     channel.say(answer(channel))
     sys.stdout.flush()
     sys.stderr.flush()
