@@ -93,7 +93,7 @@ class Client:
             try:
                 status, _ = self._read_head(stream)
                 if status != 200:
-                    self._raise(status, stream.read(LINE_BYTES_MAX))
+                    raise refusal(self.path, status, stream.read(LINE_BYTES_MAX))
                 sock.settimeout(max(self.timeout_s, HEARTBEAT_LOST_S))
                 while line := stream.readline(LINE_BYTES_MAX):
                     if not line.endswith(b"\n"):
@@ -123,7 +123,7 @@ class Client:
         if length.isdecimal() and len(answer) < int(length):
             raise Broken(self.path, "broke off in the middle of its answer")
         if status != 200:
-            self._raise(status, bytes(answer))
+            raise refusal(self.path, status, bytes(answer))
         return Reply(headers, self._decode(bytes(answer), (dict, list)))
 
     def _connect(self, timeout_s: float) -> socket.socket:
@@ -133,7 +133,7 @@ class Client:
             sock.connect(self.path)
         except OSError as error:
             sock.close()
-            raise Unreached(_why_unreached(self.path, error)) from error
+            raise Unreached(why_unreached(self.path, error)) from error
         return sock
 
     def _send(self, sock: socket.socket, method: str, target: str, body: bytes) -> None:
@@ -174,25 +174,27 @@ class Client:
             raise Broken(self.path, "gave an answer of an unknown shape")
         return value
 
-    def _raise(self, status: int, body: bytes) -> None:
-        """Turns an answer that is no success into its exception."""
-        try:
-            value = decode(body)
-        except Malformed:  # the server's own refusals are one line of text
-            value = {"error": body[:1000].decode("utf-8", "replace").strip()}
-        said = value if isinstance(value, dict) else {}
-        sentence = said.get("error") or " ".join(map(str, said.get("sentences", ())))
-        if said.get("kind") == "no-leader":
-            raise NoLeader(sentence)
-        raise Refused(sentence or f"the daemon at {self.path} answered HTTP status {status}")
-
     def _broken(self, error: OSError, sock: socket.socket) -> Broken:
         if isinstance(error, TimeoutError):
             return Broken(self.path, f"did not answer within {sock.gettimeout() or 0:.3g} s")
         return Broken(self.path, f"broke the connection off ({error.strerror or error})")
 
 
-def _why_unreached(path: str, error: OSError) -> str:
+def refusal(path: str, status: int, body: bytes) -> Failed:
+    """The exception for an answer that is no success."""
+    try:
+        value = decode(body)
+    except Malformed:  # the server's own refusals are one line of text
+        value = {"error": body[:1000].decode("utf-8", "replace").strip()}
+    said = value if isinstance(value, dict) else {}
+    sentence = said.get("error") or " ".join(map(str, said.get("sentences", ())))
+    if said.get("kind") == "no-leader":
+        return NoLeader(sentence)
+    return Refused(sentence or f"the daemon at {path} answered HTTP status {status}")
+
+
+def why_unreached(path: str, error: OSError) -> str:
+    """A sentence for a connection that could not be made."""
     if isinstance(error, FileNotFoundError):
         return f"no daemon is reached: there is no socket {path}; is dnslb running?"
     if isinstance(error, ConnectionRefusedError):

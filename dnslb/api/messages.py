@@ -321,6 +321,8 @@ class WatchLoadBalancer(TypedDict):
     rule: str
     sentence: str
     frozen: str | None
+    ttl: int
+    min_published: int
     rows: NotRequired[list[WatchRow]]
 
 

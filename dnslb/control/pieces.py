@@ -105,6 +105,8 @@ def watch_head(view: LoadBalancerView) -> messages.WatchLoadBalancer:
         "rule": view.rule,
         "sentence": view.sentence,
         "frozen": view.frozen,
+        "ttl": view.ttl,
+        "min_published": view.min_published,
     }
 
 

@@ -200,6 +200,8 @@ class Balancer:
             sentence=sentence,
             frozen=sentence,
             history=tuple(self._history),
+            ttl=self.lb.policy.ttl,
+            min_published=self.lb.policy.min_published,
             draw=tuple,
         )
 
@@ -227,6 +229,8 @@ class Balancer:
             sentence=self.desired.sentence,
             frozen=None,
             history=tuple(self._history),
+            ttl=self.lb.policy.ttl,
+            min_published=self.lb.policy.min_published,
             draw=self._drawing(candidates, tally, witnesses, overrides, now),
         )
 

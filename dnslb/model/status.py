@@ -80,8 +80,9 @@ class LoadBalancerView:
 
     ``living`` of ``total`` endpoints count as living. ``disputed``: endpoints on which fresh
     agents contradict each other without a majority. ``history``: earlier decisions, newest last,
-    bounded. The endpoints' views are drawn from ``draw`` when somebody first looks at them: of
-    ten thousand that turn at once, few are ever looked at.
+    bounded. ``ttl`` (seconds) and ``min_published`` are as configured. The endpoints' views are
+    drawn from ``draw`` when somebody first looks at them: of ten thousand that turn at once, few
+    are ever looked at.
     """
 
     name: str
@@ -96,6 +97,8 @@ class LoadBalancerView:
     sentence: str
     frozen: str | None
     history: tuple[Decision, ...]
+    ttl: int
+    min_published: int
     draw: Callable[[], tuple[EndpointView, ...]] = field(repr=False)
 
     @cached_property

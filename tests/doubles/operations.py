@@ -92,6 +92,8 @@ def lb(
         sentence=f"{living} of {len(endpoints)} endpoints are living",
         frozen=None,
         history=(Decision(WALL - 600.0, published, "verdicts", "as it was"),),
+        ttl=60,
+        min_published=1,
         draw=lambda: endpoints,
     )
     return replace(view, **given)  # type: ignore[arg-type]
