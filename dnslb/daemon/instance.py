@@ -75,7 +75,7 @@ class Instance:
         self.log = EventLog()
         self._mailbox = Mailbox()
         self._observations = Observations(self.counters)
-        self._publication: registry.Publication | None = None
+        self.publication: registry.Publication | None = None
         self._verifier: Verifier | None = None
         self._more_sources = more_sources
         self.ready = trio.Event()
@@ -91,10 +91,10 @@ class Instance:
         """Runs until `stop` was called and everything has ended. Raises `DnslbError` (in a
         group, once tasks run) when it cannot start or must not go on."""
         config = self.config
-        self._publication = registry.make_publication(config, self.clock)
+        self.publication = registry.make_publication(config, self.clock, beside=config.dry_run)
         self._settings = config.to_settings(self.capabilities)
-        if self._publication is not None:
-            self._verifier = registry.make_verifier(config, self._publication, self.clock)
+        if self.publication is not None:
+            self._verifier = registry.make_verifier(config, self.publication, self.clock)
         self._election = registry.make_election(config, self.clock, lambda: self._gate.lease)
         self.doors = doors = Doors(config, self.counters)
         self._wire()
@@ -109,9 +109,9 @@ class Instance:
         finally:
             await doors.aclose()
             await self.sources.aclose()
-            if self._publication is not None:
+            if self.publication is not None:
                 with trio.move_on_after(CUT_OFF_S_MAX, shield=True):
-                    await self._publication.aclose()
+                    await self.publication.aclose()
             self._election.close()
 
     def _wire(self) -> None:
@@ -139,7 +139,7 @@ class Instance:
         )
 
     def _hands(self) -> Hands | None:
-        publication = self._publication
+        publication = self.publication
         if publication is None:
             return None
         return Hands(
@@ -167,8 +167,8 @@ class Instance:
                 nursery.start_soon(self._election.elector.run, self._publish_lease)
             await nursery.start(self.sources.run)
             nursery.start_soon(StallWatch(self._stalled).run)
-            if self._publication is not None and self._publication.run is not None:
-                nursery.start_soon(self._publication.run, self.notices)
+            if self.publication is not None and self.publication.run is not None:
+                nursery.start_soon(self.publication.run, self.notices)
             if self._verifier is not None:
                 nursery.start_soon(self._verifier.run, self._take_sighting)
             self._phase = None
@@ -245,7 +245,7 @@ class Instance:
     @property
     def capabilities(self) -> Capabilities:
         """Those of the provider, once `run` has begun."""
-        publication = self._publication
+        publication = self.publication
         return Capabilities() if publication is None else publication.provider.capabilities
 
     def reconfigure(self, config: Config) -> None:
@@ -260,8 +260,8 @@ class Instance:
             keeps_monitor_list=old.keeps_monitor_list,
         )
         self._settings = settings
-        if self._publication is not None:
-            self._publication.reload(config)
+        if self.publication is not None:
+            self.publication.reload(config)
         self.sources.reconfigure(settings)
         self._tell(SettingsChanged(settings))
 

@@ -13,6 +13,7 @@ from dnslb.daemon.registry import Publication
 from dnslb.errors import ProviderError
 from dnslb.model.capabilities import Capabilities
 from dnslb.model.rrset import RRsetKey, ZoneReading
+from dnslb.ports.fence import Fence
 
 Level = Literal["ok", "warning", "error"]
 SKEW_S_MAX = 2.0
@@ -93,31 +94,9 @@ class Examination:
             return
         for name in names:
             self._tell(_standing(reading, name))
-        await self._examine_marker(zone)
+        if self._publication.fence is not None:
+            self._tell(await look_at_marker(self._publication.fence, zone, self._config.owner_id))
         await self._rehearse(zone, names)
-
-    async def _examine_marker(self, zone: str) -> None:
-        fence = self._publication.fence
-        if fence is None:
-            return
-        try:
-            held = await fence.read(zone)
-        except ProviderError as error:
-            self._tell(Finding("error", zone, str(error)))
-            return
-        if held is None:
-            sentence = "has no marker yet, so it is nobody's: the first instance takes it"
-            self._tell(Finding("ok", zone, sentence))
-        elif held.owner_id == self._config.owner_id:
-            sentence = f"the marker is ours (epoch {held.epoch}, term {held.term})"
-            self._tell(Finding("ok", zone, sentence))
-        else:
-            sentence = (
-                f"belongs to owner id {held.owner_id!r} (epoch {held.epoch}, term {held.term}), "
-                f"ours is {self._config.owner_id!r}: nothing is written here until 'dnslb adopt "
-                f"{zone}' takes it over"
-            )
-            self._tell(Finding("error", zone, sentence))
 
     async def _rehearse(self, zone: str, names: list[str]) -> None:
         if self._publication.rehearse is None:
@@ -140,6 +119,25 @@ class Examination:
         way = "ahead of" if skew_s > 0 else "behind"
         sentence = f"its clock is {abs(skew_s):.0f} s {way} ours: set both by NTP"
         self._tell(Finding("warning", provider, sentence))
+
+
+async def look_at_marker(fence: Fence, zone: str, owner_id: str | None) -> Finding:
+    """Whose ``zone`` is."""
+    try:
+        held = await fence.read(zone)
+    except ProviderError as error:
+        return Finding("error", zone, str(error))
+    if held is None:
+        sentence = "has no marker yet, so it is nobody's: the first instance takes it"
+        return Finding("ok", zone, sentence)
+    if held.owner_id == owner_id:
+        sentence = f"the marker is ours (epoch {held.epoch}, term {held.term})"
+        return Finding("ok", zone, sentence)
+    sentence = (
+        f"belongs to owner id {held.owner_id!r} (epoch {held.epoch}, term {held.term}), ours is "
+        f"{owner_id!r}: nothing is written here until 'dnslb adopt {zone}' takes it over"
+    )
+    return Finding("error", zone, sentence)
 
 
 def _standing(reading: ZoneReading, name: str) -> Finding:

@@ -23,10 +23,11 @@ from dnslb.daemon.config import Config
 from dnslb.daemon.instance import Instance
 from dnslb.daemon.load import load_config
 from dnslb.daemon.process import leaves_of
+from dnslb.daemon.verbs.examination import Finding, look_at_marker
 from dnslb.errors import DnslbError
 from dnslb.model.status import ChangeView, Status
 
-LOOK_S_MAX = 30.0
+LOOK_S_MAX = 300.0
 _SLACK_S = 0.5
 _DRY = " (dry run: nothing is written)"
 
@@ -53,13 +54,13 @@ def run(argv: Sequence[str]) -> int:
     logging.getLogger("dnslb").propagate = False
     with tempfile.TemporaryDirectory(prefix="dnslb-plan-") as directory:
         try:
-            status = trio.run(partial(_look, _alone(config, Path(directory))))
+            status, foreign = trio.run(partial(_look, _alone(config, Path(directory))))
         except BaseExceptionGroup as group:
             leaves = list(leaves_of(group))
             if all(isinstance(leaf, DnslbError) for leaf in leaves):
                 raise leaves[0] from group
             raise
-    return _tell(status)
+    return _tell(status, foreign)
 
 
 def _alone(config: Config, directory: Path) -> Config:
@@ -80,8 +81,10 @@ def _alone(config: Config, directory: Path) -> Config:
     )
 
 
-async def _look(config: Config) -> Status:
+async def _look(config: Config) -> tuple[Status, list[Finding]]:
+    """What the daemon sees, and the zones in it that it may not write."""
     instance = Instance(config)
+    foreign: list[Finding] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(instance.run)
         await instance.ready.wait()
@@ -89,18 +92,30 @@ async def _look(config: Config) -> Status:
             await instance.status.wait_value(_is_seen)
             longest = max((lb.policy.up_after_s for lb in config.loadbalancers), default=0.0)
             await trio.sleep(longest + _SLACK_S)
+            foreign = await _foreign_zones(instance)
         status = instance.status.value
         instance.stop()
     if status.gate is not None:
         raise DnslbError(f"plan: {status.gate}")
-    return status
+    if not _is_seen(status):
+        raise DnslbError(f"plan: not everything could be looked at within {LOOK_S_MAX:g} s")
+    return status, foreign
+
+
+async def _foreign_zones(instance: Instance) -> list[Finding]:
+    publication, owner_id = instance.publication, instance.config.owner_id
+    if publication is None or publication.fence is None:
+        return []
+    zones = sorted(instance.status.value.zones)
+    findings = [await look_at_marker(publication.fence, zone, owner_id) for zone in zones]
+    return [finding for finding in findings if finding.level == "error"]
 
 
 def _is_seen(status: Status) -> bool:
     """Whether every endpoint has been checked and every name's zone was read, or failed."""
     if status.gate is not None:
         return False
-    troubled = {row.subject for row in status.attention}
+    troubled = {row.subject for row in status.attention if row.kind == "no-zone"}
     troubled |= {name for name, zone in status.zones.items() if zone.error}
     return all(
         view.published is not None or view.name in troubled or view.zone in troubled
@@ -108,11 +123,13 @@ def _is_seen(status: Status) -> bool:
     )
 
 
-def _tell(status: Status) -> int:
+def _tell(status: Status, foreign: list[Finding]) -> int:
     open_changes = [v for v in status.changes if v.state in ("pending", "held")]
     for row in status.attention:
         if row.severity != "info" and not row.kind.startswith("held-"):
             print(f"{row.severity}: {row.sentence}")
+    for finding in foreign:
+        print(f"critical: {finding.subject}: {finding.sentence}")
     if not open_changes:
         print("nothing would change")
         return 0
