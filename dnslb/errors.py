@@ -5,6 +5,8 @@
     ├── InvalidValue           ours, permanent: a value that its constructor refuses
     ├── PlanRefused            ours, permanent: a plan that would break a rule refused itself
     ├── CommandRefused         theirs, permanent: what an operator asked for is not done, and why
+    │   ├── NotLeader          another member would do it; names that member
+    │   └── NoLeader           nobody could do it now; trying again later may help
     ├── LocalError             ours, temporary: disk, sockets, permissions of this machine
     │   └── StoreError         the state store could not make a change durable
     ├── SourceError            theirs, temporary: a health source gives nothing usable
@@ -39,6 +41,19 @@ class PlanRefused(DnslbError):
 
 class CommandRefused(DnslbError):
     """What an operator asked for is refused; nothing was changed."""
+
+
+class NotLeader(CommandRefused):
+    """Only the leader does that, and it is not this member; nothing was changed."""
+
+    def __init__(self, leader_id: str, leader_address: str) -> None:
+        super().__init__(f"this is not the leader: it is {leader_id} at {leader_address}")
+        self.leader_id = leader_id
+        self.leader_address = leader_address
+
+
+class NoLeader(CommandRefused):
+    """Only the leader does that, and none is known; nothing was changed."""
 
 
 class LocalError(DnslbError):

@@ -286,10 +286,13 @@ class ClusterReply(TypedDict):
 
 class Error(TypedDict):
     """``kind`` is "no-leader" where trying again later may help, else "refused", "bad-request",
-    "not-found" or "busy"."""
+    "not-found" or "busy"; over the network also "denied", "control-socket" (``socket``: which)
+    and "not-leader" (``leader``: whom to ask)."""
 
     error: str
     kind: str
+    socket: NotRequired[str]
+    leader: NotRequired[Leader]
 
 
 WatchRow = list[object]

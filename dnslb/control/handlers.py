@@ -10,19 +10,21 @@ holds the event loop for a few milliseconds at most.
 from __future__ import annotations
 
 import pwd
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from types import MappingProxyType
 
 import trio
 
 from dnslb.api.codec import Malformed, to_time
 from dnslb.api.version import PREFIX, TIME_HEADER, VERSION_HEADER
 from dnslb.control import views
+from dnslb.control.permission import Denied, Permission
 from dnslb.control.pieces import endpoint_pieces, list_pieces, to_json
 from dnslb.control.requests import to_cluster_command, to_command, to_count, to_flag
 from dnslb.control.views import InstanceInfo
 from dnslb.control.watch import Watchers
 from dnslb.control.why import NotKept, parse_at, why_message, why_message_at
-from dnslb.errors import CommandRefused, InvalidValue
+from dnslb.errors import CommandRefused, InvalidValue, NoLeader, NotLeader
 from dnslb.model.names import to_name
 from dnslb.model.status import LoadBalancerView
 from dnslb.net.clock import Clock
@@ -71,9 +73,14 @@ class Handlers:
             }
         )
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, request: Request, permission: Permission | None = None) -> Response:
+        """``permission`` None: whoever could connect may do everything."""
         try:
+            if permission is not None:
+                permission.check(request)
             return await self._routes(request)
+        except Denied as error:
+            return self._error(403, str(error), kind=error.kind, more=error.more)
         except Malformed as error:
             return self._error(400, str(error))
         except Unknown as error:
@@ -169,9 +176,11 @@ class Handlers:
         dry = self._operations.status.value.dry_run
         if self._cluster.view().leader is None and not dry:
             sentence = "no leader is known, so nobody can carry that out; nothing was changed"
-            return self._error(503, sentence, kind="no-leader")
+            return self._without_leader(NoLeader(sentence))
         try:
             reply = await self._operations.perform(command, timeout_s)
+        except (NoLeader, NotLeader) as error:
+            return self._without_leader(error)
         except CommandRefused as error:
             return self._error(409, str(error))
         return self._json(
@@ -182,6 +191,8 @@ class Handlers:
         command = to_cluster_command(request.body, await self._who(request.peer))
         try:
             reply = await self._cluster.execute(command)
+        except (NoLeader, NotLeader) as error:
+            return self._without_leader(error)
         except CommandRefused as error:
             return self._error(409, str(error))
         return self._json({"lines": list(reply.lines), "values": dict(reply.values)})
@@ -227,15 +238,22 @@ class Handlers:
     def _stream(self, parts: Iterator[bytes]) -> Response:
         return Response(200, _turning(parts), headers=self._headers())
 
+    def _without_leader(self, error: NoLeader | NotLeader) -> Response:
+        if isinstance(error, NoLeader):
+            return self._error(503, str(error), kind="no-leader")
+        leader = {"id": error.leader_id, "address": error.leader_address}
+        return self._error(421, str(error), kind="not-leader", more={"leader": leader})
+
     def _error(
         self,
         status: int,
         sentence: str,
         *,
         kind: str = "",
+        more: Mapping[str, object] = MappingProxyType({}),
         headers: tuple[tuple[str, str], ...] = (),
     ) -> Response:
-        body = {"error": sentence, "kind": kind or _KINDS.get(status, "failed")}
+        body = {"error": sentence, "kind": kind or _KINDS.get(status, "failed"), **more}
         return Response(status, to_json(body) + b"\n", headers=(*self._headers(), *headers))
 
 

@@ -17,7 +17,6 @@ from dnslb.control.requests import TIMEOUT_S_MAX
 from dnslb.control.views import InstanceInfo
 from dnslb.net.clock import Clock
 from dnslb.net.http_limits import HttpStats, Limits
-from dnslb.net.http_message import Handler
 from dnslb.net.http_server import HttpServer
 from dnslb.net.http_visit import OnRefused
 from dnslb.ports.cluster import Cluster
@@ -36,7 +35,7 @@ LIMITS = Limits(
 
 
 class ControlServer:
-    """Serves one trio run, once; `handler` answers the same on any other listener."""
+    """Serves one trio run, once; `handlers` answer the same elsewhere: see `remote`."""
 
     def __init__(
         self,
@@ -48,9 +47,9 @@ class ControlServer:
         on_error: Callable[[Exception], None],
         on_refused: OnRefused = lambda kind, peer, sentence: None,
     ) -> None:
-        self.handler: Handler = Handlers(operations, cluster, info, clock)
+        self.handlers = Handlers(operations, cluster, info, clock)
         self._server = HttpServer(
-            self.handler, limits=LIMITS, on_error=on_error, on_refused=on_refused
+            self.handlers, limits=LIMITS, on_error=on_error, on_refused=on_refused
         )
 
     @property

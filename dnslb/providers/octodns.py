@@ -79,11 +79,7 @@ class OctodnsProvider:
         self._fence = OctodnsFence(self._passes, owner_id) if ownership else None
         self._held_records: set[str] = set()
         self._capabilities = Capabilities(
-            shared=True,
-            marked=ownership,
-            batch_max=BATCH_MAX,
-            write_s_max=WRITE_S_MAX,
-            verifiable=True,
+            shared=True, batch_max=BATCH_MAX, write_s_max=WRITE_S_MAX, verifiable=True
         )
 
     @property

@@ -184,13 +184,15 @@ def change(id_: str = "c0ffee01", **given: object) -> ChangeView:
 class Shown:
     """The ports `Operations` and `Cluster` over pictures that a test sets.
 
-    ``answer``: what `perform` replies, or raises. ``commands``: what it was asked.
+    ``answer`` and ``cluster_answer``: what `perform` and `execute` reply, or raise; None: as a
+    singleton does. ``commands``: what it was asked.
     """
 
     first: Status
     entries: Sequence[LogEntry] = ()
     members: ClusterView = ALONE
     answer: CommandReply | Exception = CommandReply(True, ("done",))
+    cluster_answer: ClusterReply | Exception | None = None
     commands: list[tuple[Command, float]] = field(default_factory=list)
     cluster_commands: list[ClusterCommand] = field(default_factory=list)
 
@@ -214,6 +216,10 @@ class Shown:
 
     async def execute(self, command: ClusterCommand) -> ClusterReply:
         self.cluster_commands.append(command)
+        if isinstance(self.cluster_answer, Exception):
+            raise self.cluster_answer
+        if self.cluster_answer is not None:
+            return self.cluster_answer
         raise CommandRefused(f"{command.name}: this instance is a singleton and has no members")
 
     def view(self) -> ClusterView:
