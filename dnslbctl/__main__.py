@@ -11,7 +11,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing would cost as much as Python itself
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dnslbctl.cli import Call
 
@@ -21,8 +21,12 @@ PIPE_CLOSED = 141
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs ``dnslbctl`` with these words, or those of the process; returns the exit code."""
+    return _end_well(_run, [*(sys.argv[1:] if words is None else words)])
+
+
+def _end_well(run: Callable[[list[str]], int], words: list[str]) -> int:
     try:
-        return _run([*(sys.argv[1:] if words is None else words)])
+        return run(words)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -43,7 +47,7 @@ def _run(words: list[str]) -> int:
         return 2
 
 
-def _carry_out(call: Call) -> int:
+def _carry_out(call: Call, program: str = "dnslbctl") -> int:
     from dnslbctl import cli  # noqa: PLC0415 - as above
 
     if call.has("--version"):
@@ -65,27 +69,29 @@ def _carry_out(call: Call) -> int:
         return commands.VERBS[call.verb](commands.Session(call))
     except Failed as error:
         lines = str(error).split("\n")
-        sys.stderr.write("".join(f"{output.plain(line)}\n" for line in _named(lines)))
+        lines[0] = f"{program}: {lines[0]}"
+        sys.stderr.write("".join(f"{output.plain(line)}\n" for line in lines))
         return error.exit_code
-
-
-def _named(lines: list[str]) -> list[str]:
-    return [f"dnslbctl: {lines[0]}", *lines[1:]]
 
 
 def raftadmin(words: Sequence[str] | None = None) -> int:
     """Runs ``raftadmin``: the commands of ``dnslbctl raft`` in raftadmin's own word order."""
-    from dnslbctl import raftwords  # noqa: PLC0415 - as above
+    return _end_well(_run_raftadmin, [*(sys.argv[1:] if words is None else words)])
+
+
+def _run_raftadmin(words: list[str]) -> int:
+    from dnslbctl import cli, raftwords  # noqa: PLC0415 - as above
 
     try:
-        given = [*(sys.argv[1:] if words is None else words)]
-        where, command, _ = raftwords.check_raftadmin(given)
+        given, arguments = raftwords.check_raftadmin(words)
+        call = cli.Call("raft", arguments, given)
+        cli.check_options(call)
+        return _carry_out(call, "raftadmin")
     except raftwords.RaftUsage as error:
         sys.stderr.write(f"{error}\n")
-        return 2
-    sentence = f"{raftwords.NOT_IN_THIS_VERSION}, so nothing at {where} can answer {command}"
-    sys.stderr.write(f"raftadmin: {sentence}\n")
-    return 1
+    except cli.Usage as error:
+        sys.stderr.write(f"raftadmin: {error}\n")
+    return 2
 
 
 if __name__ == "__main__":

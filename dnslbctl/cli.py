@@ -151,6 +151,7 @@ GROUPS = (
     ("decide", ("approve", "drop", "release", "sync")),
     ("other", ("raft", "config", "pki", "completion")),
 )
+REMOTE_OPTIONS = ("--address", "--leader", "--ca", "--crt", "--key")
 HANDED_OVER = ("config", "pki")
 """Verbs whose words all belong to the program that they are handed to."""
 
@@ -177,8 +178,10 @@ def parse(words: Sequence[str]) -> Call:
         return Call(name, rest, given)
     allowed = [*verb.options, *OPTIONS]
     arguments = _take_options(rest, allowed, given, name, stop=name == "raft")
-    if "--help" not in given and name != "raft":
-        _check(verb, arguments, given)
+    if "--help" not in given:
+        check_options(Call(name, arguments, given))
+        if name != "raft":
+            _check(verb, arguments, given)
     return Call(name, arguments, given)
 
 
@@ -225,12 +228,25 @@ def _check(verb: Verb, arguments: list[str], given: dict[str, str]) -> None:
     for option in verb.options:
         if option.required and not given.get(option.name, "").strip():
             raise Usage(f"{verb.name} needs {option.usage}: {option.text}", verb.name)
+
+
+def check_options(call: Call) -> None:
+    """What holds for the options of every verb; raises `Usage`."""
+    given, verb = call.given, call.verb
     for name in ("--timeout", "--for"):
         if name in given and (name, given[name]) != ("--for", FOREVER):
             try:
                 duration_s(given[name])
             except ValueError as error:
-                raise Usage(f"{name}: {error}", verb.name) from error
+                raise Usage(f"{name}: {error}", verb) from error
+    ways = [name for name in ("--socket", "--address", "--leader") if name in given]
+    if len(ways) > 1:
+        raise Usage(f"{' and '.join(ways)} exclude each other", verb)
+    pair = [name for name in ("--ca", "--crt", "--key") if name in given]
+    if pair and ways not in (["--address"], ["--leader"]):
+        raise Usage(f"{pair[0]} goes with --address or --leader", verb)
+    if len(pair) in (1, 2):
+        raise Usage("--ca, --crt and --key go together", verb)
 
 
 def duration_s(text: str) -> float:

@@ -1,5 +1,7 @@
 """Speaks to one daemon over its control socket, blocking: one request, one answer.
 
+Over the network it is the same but for the connection: see `remote`.
+
 HTTP/1.0 over a unix socket by hand, since http.client doubles the start-up time of the whole
 program and asyncio trebles it.
 
@@ -8,6 +10,7 @@ Law: an answer is whole or an error; every wait has an end; nothing is sent twic
 
 from __future__ import annotations
 
+import io
 import socket
 import time
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:  # importing typing would cost as much as Python itself
 HEAD_LINES_MAX = 64
 LINE_BYTES_MAX = 1024 * 1024
 HEARTBEAT_LOST_S = 10.0
+TLS_ALERT = b"\x15\x03"
 
 
 class Failed(Exception):
@@ -32,6 +36,15 @@ class Failed(Exception):
 
 class Refused(Failed):
     """The daemon said no, and why."""
+
+
+class Elsewhere(Refused):
+    """It is done elsewhere: at the member ``address``, or through the socket ``socket``."""
+
+    def __init__(self, sentence: str, *, address: str = "", socket: str = "") -> None:
+        super().__init__(sentence)
+        self.address = address
+        self.socket = socket
 
 
 class Unreached(Failed):
@@ -68,8 +81,44 @@ class Reply:
         self.version = headers[VERSION_HEADER.lower()]
 
 
+class Deadline:
+    """The instant ``seconds`` from now, which can be put off by `renew`."""
+
+    def __init__(self, seconds: float) -> None:
+        self.renew(seconds)
+
+    def renew(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._at = time.monotonic() + seconds
+
+    @property
+    def left_s(self) -> float:
+        return self._at - time.monotonic()
+
+
+class _Source(io.RawIOBase):
+    """What a socket gives until the deadline, however slowly it drips."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if (left_s := self._deadline.left_s) <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left_s)
+        return self._sock.recv_into(buffer)
+
+
 class Client:
     """One daemon, by the path of its socket; ``timeout_s`` bounds each whole exchange."""
+
+    stranger = "is not dnslb, or broke off in the head of its answer"
+    """What is said of whoever answers, but not as a daemon does."""
+    mute = "broke off before it answered"
 
     def __init__(self, path: str, timeout_s: float) -> None:
         self.path = path
@@ -88,24 +137,28 @@ class Client:
 
     def lines(self, target: str) -> Iterator[dict[str, Any]]:
         """Objects of a stream of JSON lines, as they come, until the daemon ends it."""
-        with self._connect(self.timeout_s) as sock, sock.makefile("rb") as stream:
+        deadline = Deadline(self.timeout_s)
+        with self._connect(deadline.left_s) as sock:
+            stream = io.BufferedReader(_Source(sock, deadline))
             self._send(sock, "GET", target, b"")
             try:
                 status, _ = self._read_head(stream)
                 if status != 200:
                     raise refusal(self.path, status, stream.read(LINE_BYTES_MAX))
-                sock.settimeout(max(self.timeout_s, HEARTBEAT_LOST_S))
+                deadline.renew(max(self.timeout_s, HEARTBEAT_LOST_S))
                 while line := stream.readline(LINE_BYTES_MAX):
                     if not line.endswith(b"\n"):
                         raise Broken(self.path, "broke off in the middle of a line")
                     if line.strip():  # a blank one is a heartbeat
                         yield self._decode(line, dict)
+                    deadline.renew(deadline.seconds)
             except OSError as error:
-                raise self._broken(error, sock) from error
+                raise self._broken(error, deadline.seconds) from error
 
     def _exchange(self, method: str, target: str, body: bytes, timeout_s: float) -> Reply:
-        ends_at = time.monotonic() + timeout_s
-        with self._connect(timeout_s) as sock, sock.makefile("rb") as stream:
+        deadline = Deadline(timeout_s)
+        with self._connect(timeout_s) as sock:
+            stream = io.BufferedReader(_Source(sock, deadline))
             self._send(sock, method, target, body)
             answer = bytearray()
             try:
@@ -114,11 +167,8 @@ class Client:
                     answer += data
                     if len(answer) > BODY_BYTES_MAX:
                         raise Broken(self.path, "sent more than any answer can be")
-                    if (left_s := ends_at - time.monotonic()) <= 0:
-                        raise Broken(self.path, f"did not answer in full within {timeout_s:g} s")
-                    sock.settimeout(left_s)
             except OSError as error:
-                raise self._broken(error, sock) from error
+                raise self._broken(error, timeout_s) from error
         length = headers.get("content-length", "")
         if length.isdecimal() and len(answer) < int(length):
             raise Broken(self.path, "broke off in the middle of its answer")
@@ -146,11 +196,12 @@ class Client:
         except BrokenPipeError:
             pass  # a refusal may stand there already, and says more than we could
         except OSError as error:
-            raise self._broken(error, sock) from error
+            raise self._broken(error, self.timeout_s) from error
 
     def _read_head(self, stream: BinaryIO) -> tuple[int, dict[str, str]]:
-        if not (first := stream.readline(LINE_BYTES_MAX)):
-            raise Broken(self.path, "broke off before it answered")
+        first = stream.readline(LINE_BYTES_MAX)
+        if not first or first.startswith(TLS_ALERT):
+            raise Broken(self.path, self.mute)
         words = first.decode("latin-1").split(" ", 2)
         if not first.startswith(b"HTTP/1.") or len(words) < 2 or not words[1].isdecimal():
             raise Broken(self.path, "does not speak HTTP")
@@ -161,8 +212,9 @@ class Client:
                 break
             name, _, value = line.partition(":")
             headers[name.strip().lower()] = value.strip()
-        if words[1] == "200" and not {VERSION_HEADER.lower(), TIME_HEADER.lower()} <= {*headers}:
-            raise Broken(self.path, "is not dnslb, or broke off in the head of its answer")
+        known = {VERSION_HEADER.lower(), TIME_HEADER.lower()} <= {*headers}
+        if words[1] in ("200", "404") and not known:
+            raise Broken(self.path, self.stranger)
         return int(words[1]), headers
 
     def _decode(self, data: bytes, kind: type | tuple[type, ...]) -> Any:
@@ -174,9 +226,9 @@ class Client:
             raise Broken(self.path, "gave an answer of an unknown shape")
         return value
 
-    def _broken(self, error: OSError, sock: socket.socket) -> Broken:
+    def _broken(self, error: OSError, limit_s: float) -> Unreached:
         if isinstance(error, TimeoutError):
-            return Broken(self.path, f"did not answer within {sock.gettimeout() or 0:.3g} s")
+            return Broken(self.path, f"did not answer within {limit_s:.3g} s")
         return Broken(self.path, f"broke the connection off ({error.strerror or error})")
 
 
@@ -187,9 +239,15 @@ def refusal(path: str, status: int, body: bytes) -> Failed:
     except Malformed:  # the server's own refusals are one line of text
         value = {"error": body[:1000].decode("utf-8", "replace").strip()}
     said = value if isinstance(value, dict) else {}
-    sentence = said.get("error") or " ".join(map(str, said.get("sentences", ())))
-    if said.get("kind") == "no-leader":
+    sentences, leader, kind = said.get("sentences"), said.get("leader"), said.get("kind")
+    listed = sentences if isinstance(sentences, list) else []
+    sentence = str(said.get("error") or "") or " ".join(map(str, listed))
+    if kind == "no-leader":
         return NoLeader(sentence)
+    if kind == "not-leader" and isinstance(leader, dict):
+        return Elsewhere(sentence, address=str(leader.get("address")))
+    if kind == "control-socket":
+        return Elsewhere(sentence, socket=str(said.get("socket")))
     return Refused(sentence or f"the daemon at {path} answered HTTP status {status}")
 
 

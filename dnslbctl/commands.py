@@ -39,6 +39,7 @@ class Session:
         self.call = call
         self.json = call.has("--json")
         self._terminal: Terminal | None = None
+        self._client: Client | None = None
 
     @property
     def terminal(self) -> Terminal:
@@ -53,18 +54,19 @@ class Session:
         return self._terminal
 
     def client(self) -> Client:
-        """The daemon that is meant; raises `Failed`."""
-        for option in ("--address", "--leader"):
-            if self.call.has(option):
-                raise Failed(
-                    f"{option}: only members of a raft cluster are administered over the network, "
-                    "and this version of dnslb has no raft; run dnslbctl where the daemon runs: "
-                    "kubectl exec POD -- dnslbctl ..., or ssh HOST dnslbctl ..., or forward its "
-                    "socket: ssh -L /tmp/dnslb.sock:/run/dnslb/ID.sock HOST and "
-                    "--socket /tmp/dnslb.sock"
-                )
+        """The daemon that is meant; raises `Failed` or `Usage`."""
+        if self._client is None:
+            self._client = self._find()
+        return self._client
+
+    def _find(self) -> Client:
         timeout_s = self.call.seconds("--timeout", READ_TIMEOUT_S)
-        if path := self.call.given.get("--socket") or os.environ.get("DNSLB_SOCKET"):
+        given = self.call.given
+        if any(option in given for option in cli.REMOTE_OPTIONS):
+            from dnslbctl.remote import find_member  # noqa: PLC0415 - only over the network
+
+            return find_member(self.call, timeout_s)
+        if path := given.get("--socket") or os.environ.get("DNSLB_SOCKET"):
             return Client(path, timeout_s)
         from dnslbctl.instance import find_instance  # noqa: PLC0415 - only without a path
 
@@ -207,19 +209,22 @@ def override(session: Session) -> int:
     if len(matching) > 1 and not session.json:
         print_lines([f"{name} is {output.count(len(matching), 'endpoint')}:"])
         print_lines(f"  {output.plain(e['lb'])}  {output.plain(e['endpoint'])}" for e in matching)
-        if not session.call.has("--yes"):
-            ask(session, f"{kind} all of them?")
+        if at_terminal() and not session.call.has("--yes"):
+            ask(f"{kind} all of them?", "nothing was done; --lb NAME picks one load balancer")
     return _perform(session, client, kind, [name], {})
 
 
-def ask(session: Session, question: str) -> None:
-    """Asks at a terminal, and only there; raises `Refused` unless the answer is yes."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return
+def at_terminal() -> bool:
+    """Whether a person is there to be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def ask(question: str, otherwise: str) -> None:
+    """Asks that person; raises `Refused` with ``otherwise`` unless the answer is yes."""
     sys.stdout.write(f"{question} [y/N] ")
     sys.stdout.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Refused("nothing was done; --lb NAME picks one load balancer")
+        raise Refused(otherwise)
 
 
 def simple(session: Session) -> int:
@@ -247,15 +252,26 @@ def release(session: Session) -> int:
 
 
 def raft(session: Session) -> int:
-    from dnslbctl.raftwords import DNSLBCTL, RaftUsage, check_words  # noqa: PLC0415 - rare
+    from dnslbctl.raftwords import (  # noqa: PLC0415 - rare
+        ASKED_ABOUT,
+        DNSLBCTL,
+        RaftUsage,
+        check_words,
+    )
 
     try:
         command, arguments = check_words(session.call.arguments, DNSLBCTL)
     except RaftUsage as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    if command in ASKED_ABOUT and not session.call.has("--yes"):
+        words = " ".join([command, *arguments])
+        if not at_terminal():
+            raise Refused(f"{command} wants --yes, since nobody can be asked here")
+        ask(f"{words}: really?", "nothing was done")
     request = {"command": command, "arguments": arguments}
-    reply = session.client().post("/raft", request, wait_s=COMMAND_TIMEOUT_S).value
+    wait_s = session.call.seconds("--timeout", COMMAND_TIMEOUT_S)
+    reply = session.client().post("/raft", request, wait_s=wait_s).value
     session.show(reply["values"], lambda: map(output.plain, reply["lines"]))
     return 0
 

@@ -31,8 +31,12 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "verify_leader": (),
 }
 RAFTADMIN = "raftadmin <host:port>"
+MULTI = "multi:///"
 DNSLBCTL = "dnslbctl raft"
-NOT_IN_THIS_VERSION = "this version of dnslb has no raft cluster"
+ASKED_ABOUT = ("apply_log", "demote_voter", "remove_server", "shutdown")
+"""Commands that dnslbctl carries out only after a yes."""
+_VALUES = ("ca", "crt", "key", "timeout")
+_SWITCHES = ("async", "json", "yes")
 
 
 class RaftUsage(Exception):
@@ -54,18 +58,28 @@ def check_words(words: list[str], program: str) -> tuple[str, list[str]]:
     return command, arguments
 
 
-def check_raftadmin(words: list[str]) -> tuple[str, str, list[str]]:
-    """Where to, the command and its arguments, in raftadmin's own order: options, the address,
-    the command; raises `RaftUsage`. Options are written with one dash or two, as Go has it."""
-    words = [*words]
+def check_raftadmin(words: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The options of ``dnslbctl raft`` that these words come to, and the command with its
+    arguments. The words are in raftadmin's own order: options, the address, the command; raises
+    `RaftUsage`. Options are written with one dash or two, as Go has it."""
+    words, given, leader = [*words], {"--yes": ""}, False
     while words and words[0].startswith("-"):
-        option, equals, _ = words.pop(0).lstrip("-").partition("=")
-        if option in ("ca", "crt", "key", "timeout"):
-            if not equals and words:
-                words.pop(0)
-        elif option not in ("leader", "json", "yes", "async", "insecure"):
+        option, equals, value = words.pop(0).lstrip("-").partition("=")
+        if option in _VALUES:
+            given[f"--{option}"] = value if equals else (words.pop(0) if words else "")
+        elif option in _SWITCHES:
+            given[f"--{option}"] = ""
+        elif option == "leader":
+            leader = True
+        else:
             words = []
     if not words:
         check_words([], RAFTADMIN)
-    command, arguments = check_words(words[1:], RAFTADMIN)
-    return words[0], command, arguments
+    where, *rest = words
+    command, arguments = check_words(rest, RAFTADMIN)
+    several = where.startswith(MULTI)
+    if leader or several:
+        given["--leader"] = where if several else MULTI + where
+    else:
+        given["--address"] = where
+    return given, [command, *arguments]

@@ -246,6 +246,20 @@ def test_raft_leader_loads_the_standard_library_and_the_api_only(tmp_path: Path)
         "-m", "dnslbctl", "--socket", no_daemon, "raft", "leader", exit_code=3
     )
     assert "dnslbctl.client" in loaded
+    assert not loaded & {"ssl", "dnslbctl.remote"}
+    assert_none(needless_to_the_command_line(loaded))
+
+
+def test_over_the_network_ssl_is_loaded_for_certificates_only(tmp_path: Path) -> None:
+    there = ["-m", "dnslbctl", "--address", "127.0.0.1:1"]
+    loaded = modules_loaded_by(*there, "raft", "leader", exit_code=3)
+    assert "dnslbctl.remote" in loaded
+    assert "ssl" not in loaded
+    assert_none(needless_to_the_command_line(loaded))
+    none = str(tmp_path / "none")
+    files = ["--ca", none, "--crt", none, "--key", none]
+    loaded = modules_loaded_by(*there, *files, "raft", "leader", exit_code=1)
+    assert {"dnslbctl.secure", "ssl"} <= loaded
     assert_none(needless_to_the_command_line(loaded))
 
 

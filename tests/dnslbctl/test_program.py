@@ -203,8 +203,8 @@ def test_raft_answers_with_the_daemon_s_sentence(daemon: Daemon) -> None:
         ("raft", 2, "Usage: dnslbctl raft <command> <args...>\nCommands: add_nonvoter, add_voter,"),
         ("raft add_voter b", 2, "Usage: dnslbctl raft add_voter <id> <address> <previous_index>"),
         ("raft nonsense", 2, "Unknown command 'nonsense'"),
-        ("raft --leader multi:///a,b leader", 1, "kubectl exec"),
-        ("--address a:1 status", 1, "ssh -L"),
+        ("raft --leader multi:///127.0.0.1:1 leader", 3, "kubectl exec"),
+        ("--address 127.0.0.1:1 status", 3, "ssh -L"),
         ("--socket /nonexistent/s status", 3, "there is no socket /nonexistent/s"),
         ("completion tcsh", 2, "completion is for bash, zsh, fish"),
     ],
@@ -262,10 +262,12 @@ def test_raftadmin_in_its_own_word_order() -> None:
         "Usage: raftadmin <host:port> add_voter <id> <address> <previous_index>\n"
     )
     assert found.returncode == 2
-    for words in (["localhost:1", "leader"], ["--leader", "multi:///a:1,b:2", "leader"]):
-        found = raftadmin(*words)
-        assert (found.returncode, found.stdout) == (1, "")
-        assert "this version of dnslb has no raft cluster" in found.stderr
+    words = ["--leader", "multi:///127.0.0.1:1,127.0.0.1:2", "leader"]
+    for given in (["127.0.0.1:1", "leader"], words):
+        found = raftadmin(*given)
+        assert (found.returncode, found.stdout) == (3, "")
+        assert found.stderr.startswith("raftadmin: no ")
+        assert "nobody listens at 127.0.0.1:1" in found.stderr
 
 
 # ------------------------------------------------------------------------ pipes and terminals
