@@ -19,8 +19,9 @@ class Observations:
             case WriteEnded(outcome) if isinstance(outcome.result, Receipt):
                 self._counters.dns_sync_ms.observe(outcome.took_s * 1000)
             case PublicationChecked(sighting):
-                for seen in sighting.seen:
-                    self._counters.applied_to_published_s.observe(seen.took_s)
+                for expected, took_s in sighting.seen:
+                    if expected.plan_id is not None:
+                        self._counters.applied_to_published_s.observe(took_s)
             case LoopStalled(stalled_s):
                 longest = max(self._counters.stalled_s_max, stalled_s)
                 self._counters.stalled_s_max = longest

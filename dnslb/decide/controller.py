@@ -265,7 +265,7 @@ class Controller:
         if not self._dirty:
             self._plan(now)
         leads = self._lease is not None
-        self._out += self._writer.publication.review(self._zones.by_name, leads)
+        self._out += self._writer.verify(leads, now)
         self._out += self._journal.take()
         status = self._picture.draw(
             self._settings,

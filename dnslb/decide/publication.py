@@ -9,14 +9,14 @@ speaks only of what is expected now.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 
 from dnslb.decide import reason
 from dnslb.decide.intents import Intent, Verify
 from dnslb.decide.journal import Journal
 from dnslb.decide.settings import Settings
 from dnslb.decide.zone import Zone
+from dnslb.model.checkpoint import Owned
 from dnslb.model.instant import Now
 from dnslb.model.plan import Plan
 from dnslb.model.publication import Expected, Lag, Seen, Sighting
@@ -33,10 +33,13 @@ class Publication:
         self._expected: dict[str, dict[RRsetKey, Expected]] = {}
         self._revisions: dict[str, int] = {}
         self._changed: set[str] = set()
+        self._names: Collection[str] = ()
+        self._looked_at: set[str] = set()
 
     def configure(self, settings: Settings) -> None:
         """Of names that left the configuration nothing is expected any more."""
         self._unverified = settings.unverified
+        self._names = settings.by_name
         for zone, expected in self._expected.items():
             for key in [k for k in expected if k.name not in settings.by_name]:
                 del expected[key]
@@ -50,14 +53,20 @@ class Publication:
             return
         expected = self._expected.setdefault(zone.name, {})
         for change in plan.changes:
-            stands = zone.rrsets.get(change.key)
-            rrset = None if stands is None else replace(stands, basis=None)
+            rrset = zone.rrsets.get(change.key)
             expected[change.key] = Expected(change.key, rrset, plan.id, now.mono, now.wall)
         self._changed.add(zone.name)
 
-    def review(self, zones: Mapping[str, Zone], leads: bool) -> list[Intent]:
-        """Drops what is not so any more (somebody else wrote there, or may write now), and
-        returns what the verifier is to be told."""
+    def review(
+        self, zones: Mapping[str, Zone], owned: Mapping[RRsetKey, Owned], leads: bool, now: Now
+    ) -> list[Intent]:
+        """Drops what is not so any more (somebody else wrote there, or may write now), takes up
+        what a new lease finds, and returns what the verifier is to be told."""
+        if not leads:
+            self._looked_at.clear()
+        elif self._unverified is None:
+            for each in zones.values():
+                self._look_at(each, owned, now)
         for name in list(self._expected):
             zone = zones.get(name)
             if zone is None or not leads:
@@ -78,6 +87,21 @@ class Publication:
         self._changed.clear()
         return intents
 
+    def _look_at(self, zone: Zone, owned: Mapping[RRsetKey, Owned], now: Now) -> None:
+        """What stands when a lease begins is as we left it, and whether its servers all had it
+        by then nobody remembers: a server that lagged must not be forgotten by a restart."""
+        if zone.name in self._looked_at or zone.stale or zone.read_mono is None:
+            return
+        self._looked_at.add(zone.name)
+        expected = self._expected.setdefault(zone.name, {})
+        for key, rrset in zone.rrsets.items():
+            known = owned.get(key)
+            if known is None or key.name not in self._names or key in expected:
+                continue
+            if rrset.values in (known.values, known.intended):
+                expected[key] = Expected(key, rrset, None, now.mono, now.wall)
+                self._changed.add(zone.name)
+
     def _compare(self, zone: Zone) -> None:
         expected = self._expected[zone.name]
         for key in [k for k, e in expected.items() if zone.rrsets.get(k) != e.rrset]:
@@ -92,7 +116,8 @@ class Publication:
         published = [s for s in sighting.seen if expected.get(s.expected.key) == s.expected]
         for seen in published:
             del expected[seen.expected.key]
-            self._log_published(seen, now)
+            if seen.expected.plan_id is not None:
+                self._log_published(seen, now)
         self._log_overdue(zone, sighting.lagging, now)
         zone.lagging, zone.unasked = sighting.lagging, sighting.unasked
         zone.unverified = sighting.unverified

@@ -71,12 +71,12 @@ def change(added: Sequence[str], withdrawn: Sequence[str], why: str) -> str:
 
 
 def of_lag(lag: Lag) -> str:
-    """``ns2.example.org (192.0.2.53) answers 192.0.2.2 for www.example.org A, not what was
-    applied; since ...``."""
+    """``ns2.example.org (192.0.2.53) answers 192.0.2.2 (TTL 60) for www.example.org A; missing
+    there: www.example.org A, expected since ...``."""
     names = listed(lag.names, len(lag.names))
     if lag.count > len(lag.names):
         names += f" and {lag.count - len(lag.names)} more"
-    since = f"applied at {instant(lag.since_wall)}"
+    since = f"expected since {instant(lag.since_wall)}"
     if lag.silent:
         return f"{lag.server} {lag.sentence}, so nobody knows whether it has {names}, {since}"
     return f"{lag.server} {lag.sentence}; missing there: {names}, {since}"

@@ -255,6 +255,11 @@ class Writer:
                 memory.guard.release(key, addresses)
                 self._store.settle(held_ids=[id_])
 
+    def verify(self, leads: bool, now: Now) -> list[Intent]:
+        """What the verifier is to be told."""
+        owned = self._store.memory.owned
+        return self.publication.review(self._zones.by_name, owned, leads, now)
+
     def take_sighting(self, sighting: Sighting, now: Now) -> None:
         """What the servers of a zone answer."""
         zone = self._zones.by_name.get(sighting.zone)

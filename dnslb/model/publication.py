@@ -15,11 +15,12 @@ from dnslb.model.rrset import RRset, RRsetKey
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """One RRset as the provider accepted it (None: removed), with the plan and when that was."""
+    """One RRset as the provider accepted it (None: removed), with the plan and when that was.
+    Without a plan: as it stood when the lease began, and since when that is known."""
 
     key: RRsetKey
     rrset: RRset | None
-    plan_id: str
+    plan_id: str | None
     applied_mono: float
     applied_wall: float
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
+from itertools import islice
 from typing import NamedTuple
 
 import trio
@@ -22,6 +23,10 @@ from dnslb.verify.answer import Answer, Records, Silence, question
 from dnslb.verify.exchange import Exchange, Server
 
 BATCH_MAX = 8
+BATCHES_MAX = 32
+"""In one round, so that what is new is asked and what was seen is told meanwhile."""
+UNHURRIED_S = 0.05
+"""After a batch of what stood when the lease began: all of a large zone, and nobody waits."""
 NAMES_TOLD_MAX = 3
 ANSWER_S = (0.5, 1.0, 2.0)
 """How long an answer may take, by attempt: what was lost on the way is soon asked again."""
@@ -68,16 +73,19 @@ class Line:
             self.news.set()
 
     async def round(self) -> bool:
-        """Asks for what is missing; whether nothing is missing any more of what was then."""
-        keys = list(self.missing)
+        """Asks for what is missing, as far as one round goes; whether all of it was there."""
         size, missed = 1, False
-        while keys and not missed:
-            batch, keys = keys[:size], keys[size:]
-            asked = [self.missing[key] for key in batch if key in self.missing]
+        for _ in range(BATCHES_MAX):
+            asked = list(islice(self.missing.values(), size))
+            if not asked or missed:
+                break
             answers = await self._ask_all(asked)
             taken = [self._take(*pair) for pair in zip(asked, answers, strict=True)]
             missed = not all(taken)
             size = BATCH_MAX
+            if all(expected.plan_id is None for expected in asked):
+                with trio.move_on_after(UNHURRIED_S):
+                    await self.news.wait()
         self.attempt = self.attempt + 1 if missed else 0
         return not missed
 

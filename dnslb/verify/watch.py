@@ -117,7 +117,9 @@ class ZoneWatch:
 
     def expect(self, expected: Mapping[RRsetKey, Expected]) -> None:
         """Replaces what was expected; what is the same goes on being watched."""
-        new = {k: e for k, e in expected.items() if self._expected.get(k) != e}
+        known = self._expected.get
+        # Most are the very objects of last time, and there can be thousands.
+        new = {k: e for k, e in expected.items() if known(k) is not e and known(k) != e}
         gone = self._expected.keys() - expected.keys()
         # The very objects that are being asked for stay: lines know them by identity.
         kept = {k: e for k, e in self._expected.items() if k in expected and k not in new}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dnslb.daemon.observations import Observations
 from dnslb.decide.events import PublicationChecked
 from dnslb.metrics.counters import Counters
@@ -15,7 +17,8 @@ def test_the_way_from_applied_to_published_is_timed_change_by_change() -> None:
     seen = (Seen(expected, 0.5), Seen(expected, 1.5))
     observations = Observations(counters)
     observations.take_event(PublicationChecked(Sighting("example.org", seen)))
-    observations.take_event(PublicationChecked(Sighting("example.org", unverified="why")))
+    stood = (Seen(replace(expected, plan_id=None), 60.0),)
+    observations.take_event(PublicationChecked(Sighting("example.org", stood)))
     timed = counters.applied_to_published_s
     assert timed.count == 2
     assert "dnslb_applied_to_published_seconds_sum 2\n" in timed.text()

@@ -124,6 +124,57 @@ def test_without_the_right_to_write_nothing_is_expected() -> None:
     assert world.kinds() == []
 
 
+# ------------------------------------------------------------------------ what a lease begins with
+
+
+def restarted(world: World, **options: object) -> World:
+    """Another process takes over what was stored and what stands."""
+    settings_ = replace(world.settings, **options)  # type: ignore[arg-type]
+    return World(settings_, records=world.records, now=world.now, state=world.state).start()
+
+
+def test_what_stands_as_we_left_it_is_asked_for_once_a_lease_begins() -> None:
+    """A server that lagged before a restart lags after it, and somebody has to say so."""
+    world = restarted(applied())
+    assert world.expected[ZONE].keys() == {KEY, RRsetKey(API, "A")}
+    expected = world.expected[ZONE][KEY]
+    assert (expected.rrset, expected.plan_id) == (RRset(KEY, 60, (A, B)), None)
+    world.feed(PublicationChecked(Sighting(ZONE, lagging=(lag(),))))
+    assert "not-published" in world.kinds()
+    seen = tuple(Seen(one, 1.0) for one in world.expected.pop(ZONE).values())
+    world.feed(PublicationChecked(Sighting(ZONE, seen)))
+    assert "not-published" not in world.kinds()
+    assert "published" not in [kind for kind, _ in world.log]
+    assert world.status.counters.get("published") is None
+    world.command("sync")
+    world.wait(1000)
+    assert world.expected == {}
+
+
+def test_each_lease_begins_so_and_a_change_takes_the_place_of_what_stood() -> None:
+    world = restarted(applied())
+    before = world.expected[ZONE][KEY]
+    world.feed(LeaseChanged(None))
+    world.wait(5)
+    world.feed(LeaseChanged(world.lease(nonce="n2")))
+    assert world.expected[ZONE][KEY].applied_mono > before.applied_mono
+    world.vote_all("up")
+    world.wait(5)
+    world.vote_all({B: "down"})
+    world.wait(5)
+    expected = world.expected[ZONE][KEY]
+    assert expected.plan_id is not None
+    assert expected.rrset == RRset(KEY, 60, (A,))
+
+
+def test_what_is_not_ours_is_expected_of_nobody() -> None:
+    world = applied()
+    world.publish(WWW, "192.0.2.99")
+    assert restarted(world, drift="report").expected[ZONE].keys() == {RRsetKey(API, "A")}
+    unverified = restarted(applied(), unverified="-verify-servers is off")
+    assert unverified.expected == {}
+
+
 # ----------------------------------------------------------------------------- what people see
 
 
@@ -137,7 +188,7 @@ def test_a_server_that_is_overdue_is_named_until_it_catches_up() -> None:
     assert (row.severity, row.kind, row.subject) == ("warning", "not-published", f"{ZONE} at ns2")
     assert row.sentence == (
         "zone example.org: ns2 answers 192.0.2.9 for it; missing there: www.example.org A, "
-        "applied at 2023-11-14T22:13:20Z"
+        "expected since 2023-11-14T22:13:20Z"
     )
     see(world, KEY)
     assert world.kinds() == []
@@ -151,7 +202,7 @@ def test_a_silent_server_is_not_said_to_answer_something_else() -> None:
     (row,) = world.status.attention
     assert row.sentence == (
         "zone example.org: ns2 does not answer, so nobody knows whether it has www.example.org A, "
-        "applied at 2023-11-14T22:13:20Z"
+        "expected since 2023-11-14T22:13:20Z"
     )
 
 

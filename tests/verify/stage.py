@@ -90,10 +90,12 @@ class Stage:
         self.told.append(sighting)
         self.at.append(trio.current_time() - self.began)
 
-    def applied(self, *keys: RRsetKey, values: tuple[str, ...] = NEW) -> dict[RRsetKey, Expected]:
+    def applied(
+        self, *keys: RRsetKey, values: tuple[str, ...] = NEW, plan_id: str | None = "plan"
+    ) -> dict[RRsetKey, Expected]:
         now = FakeClock().now()
         return {
-            k: Expected(k, RRset(k, 60, values) if values else None, "plan", now.mono, now.wall)
+            k: Expected(k, RRset(k, 60, values) if values else None, plan_id, now.mono, now.wall)
             for k in keys or (key(),)
         }
 

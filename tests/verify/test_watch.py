@@ -248,6 +248,39 @@ async def test_a_server_that_lags_costs_one_question_a_round_however_much_is_mis
     assert len(stage.told) <= 5
 
 
+async def test_what_stood_when_the_lease_began_is_asked_for_without_hurry(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    keys = [key(f"n{i}") for i in range(800)]
+    stage.servers.hold(NEW, *keys, key("new"))
+    stood = stage.applied(*keys, plan_id=None)
+    stage.watch.expect_nowait(ZONE, stood)
+    await trio.sleep(1)
+    assert 100 < stage.servers.asked[NS1] < 200
+    stage.watch.expect_nowait(ZONE, {**stood, **stage.applied(key("new"))})
+    stage.servers.names.clear()
+    await trio.sleep(0.01)
+    assert (NS1, "new.example.org") in stage.servers.names
+    await trio.sleep(10)
+    assert set(stage.seen) == {*keys, key("new")}
+
+
+async def test_of_very_many_what_was_seen_is_told_meanwhile(
+    start_stage: StartStage, autojump_clock: MockClock
+) -> None:
+    stage = start_stage(NS1)
+    keys = [key(f"n{i}") for i in range(1000)]
+    stage.servers.hold(NEW, *keys)
+    stage.servers.delay_s[NS1] = 0.1
+    stage.expect(*keys)
+    await trio.sleep(5)
+    assert 200 < len(stage.seen) < 500
+    await trio.sleep(10)
+    assert set(stage.seen) == set(keys)
+    assert len(stage.told) <= 6
+
+
 async def test_one_name_that_is_never_answered_does_not_hide_the_others(
     start_stage: StartStage, autojump_clock: MockClock
 ) -> None:
