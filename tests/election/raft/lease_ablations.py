@@ -9,8 +9,7 @@ import math
 from dataclasses import replace
 
 from dnslb.election.raft.lease import LeaseBook, Release, Span
-from dnslb.election.raft.timings import promise_s
-from tests.election.raft.lease_members import Config, Member, Message
+from tests.election.raft.lease_members import Member, Message
 from tests.election.raft.lease_model import LeaseModel
 
 
@@ -42,20 +41,6 @@ class CountsFromAnswer(Static):
         one.book = replace(one.book, rounds=tuple(moved))
 
 
-class AnyTermAcknowledges(Static):
-    """1.2: an acknowledgement counts only for the term that it names."""
-
-    def read_acknowledgement(self, one: Member, message: Message) -> None:
-        super().read_acknowledgement(one, message._replace(term=one.book.term))
-
-
-class OldVoters(LeaseModel):
-    """1.2: voters are those of the newest configuration in the log, not of the committed one."""
-
-    def lease_voters(self, one: Member) -> Config:
-        return one.config(one.commit + 1)
-
-
 class NoDrift(Static):
     """1.3: a promise is as long as the lease and the drift."""
 
@@ -65,50 +50,11 @@ class NoDrift(Static):
         one.book = replace(one.book, promised_until=max(one.book.promised_until, at + lease_s))
 
 
-class NewestPromiseOnly(StaticMixed):
-    """1.3: a promise is the longest of all, not the newest."""
-
-    def promise(self, one: Member, lease_s: float, *, entries_only: bool) -> None:
-        one.largest_s = max(one.largest_s, lease_s)
-        one.book = replace(one.book, promised_until=one.clock(self.true_s) + promise_s(lease_s))
-
-
 class OwnLeaseForOthers(StaticMixed):
     """1.3: a promise lasts as the round says, not as the member is configured."""
 
     def promise(self, one: Member, lease_s: float, *, entries_only: bool) -> None:
         super().promise(one, one.book.lease_s, entries_only=entries_only)
-
-
-class SilentNonVoters(LeaseModel):
-    """1.3: members without a vote promise too: they may get one."""
-
-    def promise(self, one: Member, lease_s: float, *, entries_only: bool) -> None:
-        if one.id in one.config():
-            super().promise(one, lease_s, entries_only=entries_only)
-
-
-class NoPromiseAtStart(Static):
-    """1.3: a start counts as a promise."""
-
-    def started(self, one: Member, lease_s: float) -> LeaseBook:
-        return replace(super().started(one, lease_s), promised_until=-math.inf)
-
-
-class StartWithoutDrift(Static):
-    """1.3: a start counts as a promise of all of it, drift included."""
-
-    def started(self, one: Member, lease_s: float) -> LeaseBook:
-        at = one.clock(self.true_s)
-        return replace(super().started(one, lease_s), promised_until=at + lease_s)
-
-
-class ForgetsLargest(StaticMixed):
-    """1.3: the longest lease acknowledged outlives a restart."""
-
-    def started(self, one: Member, lease_s: float) -> LeaseBook:
-        one.largest_s = 0.0
-        return super().started(one, lease_s)
 
 
 class NoWait(Static):
@@ -128,30 +74,6 @@ class WaitsForItselfOnly(Static):
         pass
 
 
-class WaitsForOthersOnly(Static):
-    """1.4: its own promise counts too."""
-
-    def stand_book(self, one: Member, release: Release | None) -> LeaseBook:
-        book = super().stand_book(one, release)
-        return book if book.inherits else replace(book, waits_until=-math.inf)
-
-
-class WaitsForLastVote(Static):
-    """1.4: the largest remainder counts, not the last one."""
-
-    def read_vote(self, one: Member, message: Message) -> None:
-        if not one.book.inherits:
-            one.book = replace(one.book, waits_until=-math.inf)
-        super().read_vote(one, message)
-
-
-class CountsFromAsking(Static):
-    """1.4: a remainder is counted from when the vote is read, not from when it was asked for."""
-
-    def read_vote(self, one: Member, message: Message) -> None:
-        one.book = one.book.vote(message.term, left_s=message.value_s, at=one.asked_at)
-
-
 class KeepsLeaseAfterRelease(Static):
     """1.5: who asked another to stand does not write for the rest of its term."""
 
@@ -159,47 +81,6 @@ class KeepsLeaseAfterRelease(Static):
         release = super().release(one)
         one.book = replace(one.book, released=False)
         return release
-
-
-class ReleasesWithoutOwnWait(Static):
-    """1.5: a leader that still waits hands its wait on."""
-
-    def release(self, one: Member) -> Release:
-        return replace(super().release(one), wait_s=0.0)
-
-
-class LateRelease(Static):
-    """1.5: the word of a leader of T serves the candidacy of T + 1 only."""
-
-    def late_release(self, one: Member, message: Message) -> bool:
-        return True
-
-    def stand_book(self, one: Member, release: Release | None) -> LeaseBook:
-        if release is not None:
-            release = replace(release, term=one.term - 1)
-        return super().stand_book(one, release)
-
-
-class ClosedStreamClearsPromise(Static):
-    """1.6: a stream that closes clears no promise."""
-
-    def lose_contact(self, one: Member) -> None:
-        one.book = replace(one.book, promised_until=-math.inf)
-
-
-class ChangesBeforeOwnCommit(LeaseModel):
-    """5.0: no change of members before an entry of the leader's own term is committed."""
-
-    def may_change(self, one: Member) -> bool:
-        newest = max(i for i, (_, config) in enumerate(one.log) if config is not None)
-        return newest <= one.commit
-
-
-class ChangesAtOnce(LeaseModel):
-    """5.0: one uncommitted change of members at a time."""
-
-    def may_change(self, one: Member) -> bool:
-        return one.log[one.commit][0] == one.term
 
 
 class KeepsLeaseWithoutOwnPromise(Static):

@@ -20,6 +20,10 @@ CAUGHT: dict[type[LeaseModel], tuple[int, int]] = {
     ablations.CountsFromAnswer: (5, 2923),
     ablations.NoDrift: (5, 2760),
     ablations.OwnLeaseForOthers: (3, 11170),
+    ablations.NoWait: (5, 158),
+    ablations.WaitsForItselfOnly: (5, 982),
+    ablations.KeepsLeaseAfterRelease: (3, 7982),
+    ablations.KeepsLeaseWithoutOwnPromise: (3, 101),
 }
 
 
