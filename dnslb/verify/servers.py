@@ -15,8 +15,10 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+import dns.asyncresolver
+import dns.exception
+import dns.resolver
 import trio
-from dns.exception import DNSException
 
 from dnslb.errors import ProviderError
 from dnslb.verify.answer import Records, Silence, question, to_answer, to_targets
@@ -142,17 +144,13 @@ def _is_address(host: str) -> bool:
 
 async def resolve_name_servers(zone: str) -> tuple[str, ...]:
     """The hosts of the NS RRset, by the system's resolver; none when there is no such zone."""
-    # Lazy: start-up; nobody else needs a resolver.
-    import dns.asyncresolver  # noqa: PLC0415
-    import dns.resolver  # noqa: PLC0415
-
     try:
         # A new one each time, since the machine may have moved to another network.
         resolver = dns.asyncresolver.Resolver()
         answer = await resolver.resolve(f"{zone}.", "NS", lifetime=LOOKUP_S_MAX)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return ()
-    except (DNSException, OSError) as e:
+    except (dns.exception.DNSException, OSError) as e:
         raise NotKnown(f"the name servers of {zone} could not be looked up: {e}") from e
     return tuple(record.target.to_text(omit_final_dot=True) for record in answer)
 

@@ -45,6 +45,7 @@ def test_a_good_one(file: Path, capsys: Captured) -> None:
         "agents:          one, two",
         "built-in prober: on",
         "provider:        file, zone files in .",
+        "verification:    off: -verify-servers would name who serves these files",
         "guard:           at most 50% of all addresses withdrawn in 2m, from 10 addresses up",
         "metrics:         http://[::1]:9000/metrics",
         "control socket:  /run/x.sock",

@@ -75,6 +75,7 @@ def summary(config: Config) -> list[tuple[str, str]]:
         ("agents", ", ".join(config.agents) or "the voters"),
         ("built-in prober", "on" if config.local_agent else "off: this instance is no agent"),
         ("provider", _provider(config)),
+        ("verification", _verification(config)),
         ("guard", _guard(config)),
         ("metrics", f"http://{_host(config.listen)}:{config.port}/metrics"),
         ("control socket", str(config.control_socket)),
@@ -93,6 +94,16 @@ def _provider(config: Config) -> str:
     if config.file:
         return f"file, zone files in {config.file.directory}"
     return config.provider or "none: nothing is published"
+
+
+def _verification(config: Config) -> str:
+    if not config.verify.enabled or config.provider is None:
+        return "off"
+    if servers := config.verify.servers:
+        return f"asks {', '.join(map(str, servers))}"
+    if config.file:
+        return "off: -verify-servers would name who serves these files"
+    return "asks the name servers of each zone"
 
 
 def _guard(config: Config) -> str:
