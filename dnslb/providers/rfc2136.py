@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from typing import NoReturn
@@ -39,7 +39,7 @@ from dnslb.providers.rfc2136_fence import Rfc2136Fence, marker_claim
 from dnslb.providers.rfc2136_key import TsigKey
 from dnslb.providers.rfc2136_link import UPDATE_S_MAX, Connect, ServerLink, Visit
 from dnslb.providers.rfc2136_permission import check_permission
-from dnslb.providers.rfc2136_reading import ZoneReader
+from dnslb.providers.rfc2136_reading import Observed, Rtypes, ZoneReader, unhurried
 from dnslb.providers.rfc2136_transfer import TooLarge, transfer
 from dnslb.providers.rfc2136_wire import (
     Claim,
@@ -91,6 +91,7 @@ class Rfc2136Provider:
             write_s_max=0.0 if ownership else UPDATE_S_MAX,
             verifiable=True,
         )
+        # Which names another zone has taken, and why, until they are read again.
         self._elsewhere: dict[str, dict[str, str]] = {}
         self._no_transfer: dict[str, float] = {}
 
@@ -109,52 +110,51 @@ class Rfc2136Provider:
         return await self._reader.find_zone(name)
 
     async def read(self, zone: str, names: frozenset[str], *, scan: bool = False) -> ZoneReading:
-        """By direct queries; ``scan``: by one transfer, where that is permitted and cheaper."""
-        reading = await self._scan(zone, names) if scan else None
-        return reading or await self._read(zone, names)
-
-    async def _read(self, zone: str, names: frozenset[str]) -> ZoneReading:
-        observed = await self._reader.observe(zone, dict.fromkeys(sorted(names), _ADDRESS_TYPES))
-        rrsets, cnames = {}, {}
-        for name in names:
-            if alias := observed.alias(name):
+        """Few names by direct queries, many by one transfer where that is permitted. What costs
+        the server least is also the fastest, so that ``scan`` makes no difference."""
+        rtypes = dict.fromkeys(sorted(names), _ADDRESS_TYPES)
+        observed = await self._transferred(zone, rtypes)
+        if observed is None:
+            observed = await self._reader.observe(zone, rtypes)
+        else:
+            await self._reader.confirm(zone, observed)
+        rrsets, cnames, elsewhere = {}, {}, {}
+        async for name in unhurried(names):
+            if why := observed.elsewhere(name):
+                elsewhere[name] = why
+            elif alias := observed.alias(name):
                 cnames[name] = alias.target
             for key in (RRsetKey(name, rtype) for rtype in _ADDRESS_TYPES):
                 records = observed.records(*key)
                 if records.rdatas:
                     values = (str(ipaddress.ip_address(rdata)) for rdata in records.rdatas)
                     rrsets[key] = RRset(key, records.ttl, tuple(sorted(values)))
-        elsewhere = {name: why for name in names if (why := observed.elsewhere(name))}
-        return self._learn(ZoneReading(zone, names, rrsets, cnames), elsewhere)
+        known = self._elsewhere.setdefault(zone, {})
+        for name in names & known.keys():
+            del known[name]
+        known.update(elsewhere)
+        return ZoneReading(zone, names, rrsets, cnames)
 
-    async def _scan(self, zone: str, names: frozenset[str]) -> ZoneReading | None:
+    async def _transferred(self, zone: str, rtypes: Rtypes) -> Observed | None:
         """None where a transfer gives nothing: the names are asked for one by one then."""
-        now_mono = self._clock.now().mono
-        if len(names) < TRANSFER_NAMES_MIN or now_mono < self._no_transfer.get(zone, now_mono):
+        now_mono, count = self._clock.now().mono, len(rtypes)
+        if count < TRANSFER_NAMES_MIN or now_mono < self._no_transfer.get(zone, now_mono):
             return None
         try:
-            found = await transfer(self._link, zone, names, len(names) * TRANSFER_BYTES_A_NAME)
+            observed = await transfer(self._link, zone, rtypes, count * TRANSFER_BYTES_A_NAME)
         except TooLarge:
             self._no_transfer[zone] = now_mono + TRANSFER_AGAIN_S
             return None
         except ProviderRefusal as refusal:
             if zone not in self._no_transfer:
-                log.warning("%s Until then its names are compared one by one.", refusal)
+                log.warning("%s Until then its names are asked for one by one.", refusal)
             self._no_transfer[zone] = now_mono + TRANSFER_AGAIN_S
             return None
         except ProviderError as error:
-            log.info("%s Its names are compared one by one.", error)
+            log.info("%s Its names are asked for one by one.", error)
             return None
         self._no_transfer.pop(zone, None)
-        return self._learn(*found)
-
-    def _learn(self, reading: ZoneReading, elsewhere: Mapping[str, str]) -> ZoneReading:
-        """Remembers which names another zone has taken, until they are read again."""
-        known = self._elsewhere.setdefault(reading.zone, {})
-        for name in reading.names & known.keys():
-            del known[name]
-        known.update(elsewhere)
-        return reading
+        return observed
 
     async def prepare(self, plan: Plan, token: FencingToken) -> PreparedUpdate:
         """Connects, signs, waits for one of the places of updates under way, and has the server

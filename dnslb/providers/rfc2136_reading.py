@@ -1,11 +1,12 @@
-"""Reading a zone by direct queries to its primary, and having the primary confirm what was read.
+"""Reading a zone from its primary, and having the primary confirm what was read.
 
-Not a transfer (`rfc2136_transfer`) and not a resolver: one server is asked, without recursion.
+Not a resolver: one server is asked, without recursion.
 
 Answers are not yet the zone: a wildcard answers for names that do not exist, and an inline-signed
 zone answers from a copy that lags behind the one that updates are compared with. So everything
-that was read is put to the primary as the prerequisites of an update that changes nothing; where
-they do not hold, the name is looked at again.
+that was read, by queries or by a transfer (`rfc2136_transfer`), is put to the primary as the
+prerequisites of an update that changes nothing; where they do not hold, the name is looked at
+again.
 
 Law: what is called absent was confirmed to be absent, or the server said so and cannot confirm
 anything to us, and then it will not let us write either.
@@ -13,9 +14,11 @@ anything to us, and then it will not let us write either.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
+from typing import TypeVar
 
 import dns.rcode
 import trio
@@ -35,17 +38,25 @@ from dnslb.providers.rfc2136_answer import (
 from dnslb.providers.rfc2136_link import QUERIES_MAX, ServerLink
 from dnslb.providers.rfc2136_wire import Claim, MessageTooLarge, Update, query
 
-CLAIMS_MAX = 400
+NAMES_AT_ONCE = 150
+"""Whose claims go into one message: more would hold the event loop, and named, for too long."""
+ITEMS_A_TURN = 500
+"""Of what takes some microseconds each."""
 PAUSES_S = (0.0, 0.02, 0.1, 0.5, 1.0)
 """Before each new look at what was not confirmed. An inline-signed zone lags by milliseconds."""
+T = TypeVar("T")
 _SILENT = (dns.rcode.REFUSED, dns.rcode.NOTIMP, dns.rcode.NOTAUTH)
+
+
+Rtypes = Mapping[str, tuple[str, ...]]
+"""The types that are asked for at each name."""
 
 
 @dataclass(slots=True)
 class Observed:
     """What stands at the names asked for; types without records are absent."""
 
-    rtypes: dict[str, tuple[str, ...]]
+    rtypes: Rtypes
     found: dict[tuple[str, str], Found] = field(default_factory=dict)
 
     def elsewhere(self, name: str) -> str:
@@ -71,9 +82,11 @@ class Observed:
     def _claims_of(self, name: str) -> Iterator[Claim]:
         alias = self.alias(name)
         if alias is None:
-            for rtype in self.rtypes[name]:
-                yield Claim(name, rtype, self.records(name, rtype).rdatas)
-            yield Claim(name, "CNAME")
+            all_rdatas = {rtype: self.records(name, rtype).rdatas for rtype in self.rtypes[name]}
+            for rtype, rdatas in all_rdatas.items():
+                yield Claim(name, rtype, rdatas)
+            if not any(all_rdatas.values()):  # beside records there can be no CNAME
+                yield Claim(name, "CNAME")
         elif not alias.renamed:
             yield Claim(name, "CNAME", alias.alias.rdatas)
 
@@ -105,15 +118,21 @@ class ZoneReader:
                     return zone
         return None
 
-    async def observe(self, zone: str, rtypes: dict[str, tuple[str, ...]]) -> Observed:
+    async def observe(self, zone: str, rtypes: Rtypes) -> Observed:
         """What stands at each name, of the types asked for, and CNAMEs."""
         observed = Observed(rtypes)
         await self._ask_all(zone, observed, rtypes)
-        suspects: Collection[str] = rtypes
+        await self.confirm(zone, observed)
+        return observed
+
+    async def confirm(self, zone: str, observed: Observed) -> None:
+        """Corrects what the zone that updates go to does not confirm. Raises `ProviderTemporary`
+        when that does not come to an end."""
+        suspects: Collection[str] = observed.rtypes
         for pause_s in PAUSES_S:
-            false = await self._false_claims(zone, observed.claims(suspects))
+            false = await self._all_false_claims(zone, observed, suspects)
             if not false:
-                return observed
+                return
             again = [c.name for c in false if not await self._drop_if_made_up(zone, c, observed)]
             if again:
                 await trio.sleep(pause_s)
@@ -130,7 +149,6 @@ class ZoneReader:
         not tell. Changes nothing. Raises `MessageTooLarge` too."""
         update = Update(zone)
         update.claim(*claims)
-        update.to_rehearsal(0)
         answer = await self._link.ask(update.to_rehearsal)
         rcode = answer.rcode()
         if rcode in errors.UNMET:
@@ -163,11 +181,18 @@ class ZoneReader:
         answer = await self._link.ask(partial(query, name, rtype))
         return found_at(self._link.server, zone, name, rtype, answer)
 
+    async def _all_false_claims(
+        self, zone: str, observed: Observed, names: Iterable[str]
+    ) -> list[Claim]:
+        waiting, false = iter(names), list[Claim]()
+        while part := list(islice(waiting, NAMES_AT_ONCE)):
+            false += await self._false_claims(zone, observed.claims(part))
+        return false
+
     async def _false_claims(self, zone: str, claims: list[Claim]) -> list[Claim]:
         """Those that the server does not confirm, found by halving."""
-        too_many = len(claims) > CLAIMS_MAX
         try:
-            if not too_many and await self.holds(zone, claims) is not False:
+            if not claims or await self.holds(zone, claims) is not False:
                 return []
         except MessageTooLarge:
             pass
@@ -202,6 +227,14 @@ class ZoneReader:
         above = _parent(cut) if cut else ""
         if cut and above and (zone := await self.find_zone(above)) is not None:
             raise errors.delegated(self._link.server, name, cut, zone)
+
+
+async def unhurried(items: Iterable[T]) -> AsyncIterator[T]:
+    """``items``, with a turn of the event loop now and then."""
+    for count, item in enumerate(items):
+        if count % ITEMS_A_TURN == 0:
+            await trio.lowlevel.checkpoint()
+        yield item
 
 
 def _parent(name: str) -> str:

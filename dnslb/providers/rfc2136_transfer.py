@@ -1,4 +1,4 @@
-"""A whole zone by AXFR (RFC 5936): for the slow look at very many names, never for one change.
+"""A whole zone by AXFR (RFC 5936): for a look at many names at once, never for one change.
 
 Only the records at the names asked for are kept; the rest is stepped over, by hand, since a
 parser that makes an object of each record holds the event loop for a second where this takes a
@@ -10,9 +10,8 @@ there is a key, and nothing came after; otherwise it is an error, never a part o
 
 from __future__ import annotations
 
-import ipaddress
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -27,9 +26,10 @@ import dns.tsig
 import trio
 
 from dnslb.errors import ProviderTemporary
-from dnslb.model.rrset import RRset, RRsetKey, ZoneReading
 from dnslb.providers import rfc2136_errors as errors
+from dnslb.providers.rfc2136_answer import Found, Records
 from dnslb.providers.rfc2136_link import ANSWER_S_MAX, BrokenOff, Connection, ServerLink
+from dnslb.providers.rfc2136_reading import Observed, Rtypes, unhurried
 from dnslb.providers.rfc2136_wire import Request, name_wire, query
 
 TRANSFER_BYTES_MAX = 1 << 30
@@ -42,7 +42,7 @@ UNSIGNED_MAX = 99
 _HEADER = struct.Struct("!6H")
 _RECORD = struct.Struct("!HHIH")
 _A, _NS, _CNAME, _SOA, _AAAA, _DNAME, _TSIG = 1, 2, 5, 6, 28, 39, 250
-_ADDRESSES = {_A: "A", _AAAA: "AAAA"}
+_ADDRESSES = {_A: ("A", 4), _AAAA: ("AAAA", 16)}
 _POINTERS_MAX = 127
 NAME_BYTES_MAX = 255
 _validate: Any = dns.tsig.validate  # dnspython leaves it without types
@@ -54,23 +54,25 @@ class BrokenTransfer(Exception):
 
 @dataclass(slots=True)
 class _Kept:
-    """What stood at the names asked for. ``cuts``: names below the apex with NS or DNAME."""
+    """What stood at the names asked for, by name and type: TTL and rdatas. ``cuts``: names below
+    the apex with NS or DNAME."""
 
-    addresses: dict[RRsetKey, tuple[int, set[str]]] = field(default_factory=dict)
-    cnames: dict[str, str] = field(default_factory=dict)
+    addresses: dict[tuple[str, str], tuple[int, list[bytes]]] = field(default_factory=dict)
+    aliases: dict[str, Found] = field(default_factory=dict)
     cuts: dict[bytes, int] = field(default_factory=dict)
 
 
 class TransferReader:
-    """Takes in the messages of one transfer; pure. ``request``: what they answer; ``signer``:
-    None where nothing is signed."""
+    """Takes in the messages of one transfer; pure. ``wanted``: the names asked for, by what they
+    are on the wire. ``request``: what the messages answer; ``signer``: None where nothing is
+    signed."""
 
     def __init__(
-        self, zone: str, names: frozenset[str], request: Request, signer: dns.tsig.Key | None
+        self, zone: str, wanted: Mapping[bytes, str], request: Request, signer: dns.tsig.Key | None
     ) -> None:
         self.zone = zone
         self._apex = name_wire(zone)
-        self._wanted = {name_wire(name): name for name in names}
+        self._wanted = wanted
         self._request = request
         self._seal = _Seal(request, signer)
         self._first_soa: str | None = None
@@ -132,12 +134,17 @@ class TransferReader:
         if name is None:
             return
         if rtype in _ADDRESSES:
-            address = str(ipaddress.ip_address(message[at : at + size]))
-            key = RRsetKey(name, _ADDRESSES[rtype])
-            self.kept.addresses.setdefault(key, (ttl, set()))[1].add(address)
+            text, length = _ADDRESSES[rtype]
+            if size != length:
+                raise BrokenTransfer("an address is malformed")
+            self.kept.addresses.setdefault((name, text), (ttl, []))[1].append(
+                message[at : at + size]
+            )
         elif rtype == _CNAME:
-            target = _rdata(message, rtype, at, size).to_text()
-            self.kept.cnames[name] = target.removesuffix(".").lower()
+            rdata = _rdata(message, rtype, at, size)
+            target = rdata.to_text().removesuffix(".").lower()
+            wire: bytes = rdata.to_wire()  # type: ignore[assignment] # without a file: bytes
+            self.kept.aliases[name] = Found(alias=Records(ttl, (wire,)), target=target)
 
     def _take_soa(self, soa: str) -> None:
         if self._first_soa is None:
@@ -208,20 +215,14 @@ class TooLarge(Exception):
     """The zone has more bytes than the transfer was allowed; nothing was concluded."""
 
 
-class Transferred(NamedTuple):
-    """``elsewhere``: names that belong to another zone, and why (`rfc2136_answer.Found`)."""
-
-    reading: ZoneReading
-    elsewhere: dict[str, str]
-
-
 async def transfer(
-    link: ServerLink, zone: str, names: frozenset[str], bytes_max: int = TRANSFER_BYTES_MAX
-) -> Transferred:
-    """What stands at ``names`` by a transfer of ``zone``. Raises `ProviderError`, and `TooLarge`
-    as soon as more than ``bytes_max`` came."""
+    link: ServerLink, zone: str, rtypes: Rtypes, bytes_max: int = TRANSFER_BYTES_MAX
+) -> Observed:
+    """What stands at each name, of types A and AAAA, by a transfer of ``zone``; not yet confirmed.
+    Raises `ProviderError`, and `TooLarge` as soon as more than ``bytes_max`` came."""
+    wanted = {name_wire(name): name async for name in unhurried(rtypes)}
     request = link.sign(partial(query, zone, "AXFR"))
-    reader = TransferReader(zone, names, request, link.signer)
+    reader = TransferReader(zone, wanted, request, link.signer)
     connection = await link.connect()
     try:
         with trio.fail_after(TRANSFER_S_MAX):
@@ -236,7 +237,7 @@ async def transfer(
         ) from e
     finally:
         await connection.aclose()
-    return _reading(link, reader, zone, names)
+    return await _observed(link, reader, rtypes)
 
 
 async def _receive(
@@ -260,18 +261,19 @@ async def _receive(
         await trio.lowlevel.checkpoint()
 
 
-def _reading(
-    link: ServerLink, reader: TransferReader, zone: str, names: frozenset[str]
-) -> Transferred:
-    cuts = {name: cut for name in names if (cut := reader.cut_above(name))}
-    elsewhere = {n: str(errors.delegated(link.server, n, cut, zone)) for n, cut in cuts.items()}
-    rrsets = {
-        key: RRset(key, ttl, tuple(sorted(values)))
-        for key, (ttl, values) in reader.kept.addresses.items()
-        if key.name not in cuts
-    }
-    cnames = {name: target for name, target in reader.kept.cnames.items() if name not in cuts}
-    return Transferred(ZoneReading(zone, names, rrsets, cnames), elsewhere)
+async def _observed(link: ServerLink, reader: TransferReader, rtypes: Rtypes) -> Observed:
+    kept, observed = reader.kept, Observed(rtypes)
+    absent = Found()
+    async for name in unhurried(rtypes):
+        at_all = kept.aliases.get(name, absent)
+        if kept.cuts and (cut := reader.cut_above(name)):
+            at_all = Found(elsewhere=str(errors.delegated(link.server, name, cut, reader.zone)))
+        for rtype in rtypes[name]:
+            records = kept.addresses.get((name, rtype)) if at_all is absent else None
+            observed.found[name, rtype] = (
+                Found(Records(records[0], tuple(records[1]))) if records else at_all
+            )
+    return observed
 
 
 def _name_at(

@@ -16,7 +16,8 @@ import pytest
 import trio
 
 from dnslb.errors import ProviderRefusal, ProviderTemporary
-from dnslb.model.rrset import RRset, RRsetKey
+from dnslb.model.rrset import RRsetKey
+from dnslb.providers import rfc2136
 from dnslb.providers.rfc2136 import (
     TRANSFER_AGAIN_S,
     TRANSFER_BYTES_A_NAME,
@@ -25,8 +26,9 @@ from dnslb.providers.rfc2136 import (
 from dnslb.providers.rfc2136_errors import Server
 from dnslb.providers.rfc2136_key import TsigKey
 from dnslb.providers.rfc2136_link import ServerLink
+from dnslb.providers.rfc2136_reading import Observed
 from dnslb.providers.rfc2136_transfer import BrokenTransfer, TransferReader, transfer
-from dnslb.providers.rfc2136_wire import Request, dns_key, query
+from dnslb.providers.rfc2136_wire import Request, dns_key, name_wire, query
 from tests.providers.rfc2136_peer import Peer
 from tests.providers.rfc2136_stage import WWW, ZONE, ShiftedClock, change, provider_on
 from tests.system.named import ADMIN, KEY, POLICY, Named, NamedZone, StartNamed
@@ -40,6 +42,7 @@ RECORDS = "".join(
 SMALLER = "".join(RECORDS.splitlines(keepends=True)[:5000])
 SMALL = "".join(RECORDS.splitlines(keepends=True)[:300])
 MORE = "WWW A 192.0.2.1\n* A 192.0.2.9\ncut NS ns1\na.cut A 192.0.2.4\n@ A 192.0.2.5\n@ MX 1 www\n"
+WANTED = {name_wire(name): name for name in NAMES}
 NO_TRANSFER = 'allow-transfer { key "admin-key."; };'
 
 
@@ -48,7 +51,8 @@ async def test_a_large_zone_is_read_as_dnspython_reads_it(named: StartNamed) -> 
     server = named(NamedZone(ZONE, RECORDS + MORE, options))
     names = frozenset([*NAMES, *(f"c{i}.{ZONE}" for i in range(3000)), ZONE, WWW, f"*.{ZONE}"])
     link = ServerLink(Server(*server.address, KEY))
-    reading, elsewhere = await transfer(link, ZONE, names | {f"a.cut.{ZONE}", f"no.{ZONE}"})
+    asked = asked_for([*names, f"a.cut.{ZONE}", f"no.{ZONE}"])
+    observed = await transfer(link, ZONE, asked)
     whole = await trio.to_thread.run_sync(server.transfer, ZONE)
     rrsets, cnames = {}, {}
     for owner, rdataset in whole.iterate_rdatasets():
@@ -56,15 +60,21 @@ async def test_a_large_zone_is_read_as_dnspython_reads_it(named: StartNamed) -> 
         if rdataset.rdtype == dns.rdatatype.CNAME and name in names:
             cnames[name] = rdataset[0].to_text().removesuffix(".").lower()
         if rdataset.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA) and name in names:
-            key = RRsetKey(name, dns.rdatatype.to_text(rdataset.rdtype))
-            values = tuple(sorted(rdata.to_text() for rdata in rdataset))
-            rrsets[key] = RRset(key, rdataset.ttl, values)
-    assert dict(reading.rrsets) == rrsets
-    assert dict(reading.cnames) == cnames
+            rdatas = {rdata.to_wire() for rdata in rdataset}
+            rrsets[name, dns.rdatatype.to_text(rdataset.rdtype)] = (rdataset.ttl, rdatas)
+    assert observed.found.keys() == {(name, t) for name in asked for t in asked[name]}
+    records = {key: observed.records(*key) for key in observed.found}
+    assert {k: (r.ttl, set(r.rdatas)) for k, r in records.items() if r.rdatas} == rrsets
+    aliases = {name: alias.target for name in asked if (alias := observed.alias(name))}
+    assert aliases == cnames
     assert len(rrsets) == 2 * len(NAMES) + 3
     assert len(cnames) == 3000
-    assert elsewhere.keys() == {f"a.cut.{ZONE}"}
+    assert [name for name in asked if observed.elsewhere(name)] == [f"a.cut.{ZONE}"]
     await link.aclose()
+
+
+def asked_for(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    return dict.fromkeys(names, ("A", "AAAA"))
 
 
 # ------------------------------------------------------------------------- damaged transfers
@@ -78,7 +88,7 @@ class Recorded:
         self.signer = dns_key(key) if key else None
 
     def read(self, messages: Iterable[bytes], wall: float) -> TransferReader:
-        reader = TransferReader(ZONE, frozenset(NAMES), self.request, self.signer)
+        reader = TransferReader(ZONE, WANTED, self.request, self.signer)
         for message in messages:
             for _ in reader.feed(message, wall):
                 pass
@@ -90,7 +100,7 @@ async def record(server: Named, key: TsigKey | None = KEY) -> tuple[Recorded, fl
     request = link.sign(partial(query, ZONE, "AXFR"))
     connection = await link.connect()
     await connection.send(request.wire, 5)
-    reader = TransferReader(ZONE, frozenset(NAMES), request, link.signer)
+    reader = TransferReader(ZONE, WANTED, request, link.signer)
     messages = []
     while not reader.done:
         messages.append(await connection.receive(5))
@@ -173,7 +183,7 @@ def test_a_whole_transfer_may_come_in_one_message_or_in_many() -> None:
     for sections in ([[SOA, HOST, SOA]], [[SOA], [HOST], [SOA]]):
         reader = Recorded(request, [], None).read(made(*sections, request=request), 0.0)
         assert reader.done
-        assert reader.kept.addresses == {RRsetKey(f"n1.{ZONE}", "A"): (60, {"192.0.2.1"})}
+        assert reader.kept.addresses == {(f"n1.{ZONE}", "A"): (60, [b"\xc0\0\2\1"])}
 
 
 @pytest.mark.parametrize(
@@ -206,7 +216,7 @@ async def test_a_transfer_that_is_cut_off_says_so(mock_time: None, nursery: trio
 
     link = Peer(nursery, behave).link()
     with pytest.raises(ProviderTemporary, match="dropped, since it closed the connection"):
-        await transfer(link, ZONE, frozenset({f"n1.{ZONE}"}))
+        await transfer(link, ZONE, asked_for([NAMES[1]]))
 
 
 async def test_a_transfer_that_trickles_ends_in_time(
@@ -221,7 +231,7 @@ async def test_a_transfer_that_trickles_ends_in_time(
 
     link = Peer(nursery, behave).link()
     with pytest.raises(ProviderTemporary, match="it took more than 20 s"):
-        await transfer(link, ZONE, frozenset({f"n1.{ZONE}"}))
+        await transfer(link, ZONE, asked_for([NAMES[1]]))
 
 
 @pytest.mark.parametrize(
@@ -238,7 +248,7 @@ async def test_a_refused_transfer_says_what_is_missing(
 ) -> None:
     server = named(NamedZone(ZONE), zone_defaults=NO_TRANSFER)
     with pytest.raises(ProviderRefusal) as caught:
-        await transfer(ServerLink(Server(*server.address, key)), zone, frozenset({WWW}))
+        await transfer(ServerLink(Server(*server.address, key)), zone, asked_for([WWW]))
     assert sentence in str(caught.value)
 
 
@@ -251,16 +261,37 @@ def transfers(server: Named) -> int:
     return log.count("AXFR started") + log.count("AXFR/IN' denied")
 
 
-async def test_a_scan_of_many_names_is_one_transfer(named: StartNamed) -> None:
+@pytest.mark.parametrize("scan", [False, True])
+async def test_many_names_are_one_transfer(named: StartNamed, scan: bool) -> None:
     server = named(NamedZone(ZONE, RECORDS))
     async with provider_on(server) as provider:
-        names = frozenset(NAMES[:500])
-        scanned = await provider.read(ZONE, names, scan=True)
+        names = NAMES[:500]
+        whole = await provider.read(ZONE, frozenset(names), scan=scan)
         assert transfers(server) == 1
-        assert scanned == await provider.read(ZONE, names)
-        few = frozenset(NAMES[: TRANSFER_NAMES_MIN - 1])
-        assert len((await provider.read(ZONE, few, scan=True)).rrsets) == 2 * len(few)
+        parts = [await provider.read(ZONE, frozenset(names[i : i + 10])) for i in range(0, 500, 10)]
         assert transfers(server) == 1
+    assert whole.rrsets == {key: rrset for part in parts for key, rrset in part.rrsets.items()}
+
+
+async def test_a_transfer_of_a_copy_that_lags_behind_is_corrected(
+    named: StartNamed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of an inline-signed zone may be, or of a secondary that forwards updates."""
+    server = named(NamedZone(ZONE, SMALL))
+    names = frozenset(NAMES[:50])
+    async with provider_on(server) as provider:
+        old = await transfer(provider._link, ZONE, asked_for(sorted(names)))
+        await change(server, lambda update: update.replace(NAMES[3] + ".", 60, "A", "192.0.2.77"))
+        await change(server, lambda update: update.delete(NAMES[4] + ".", "AAAA"))
+
+        async def stale(*_: object) -> Observed:
+            return old
+
+        monkeypatch.setattr(rfc2136, "transfer", stale)
+        reading = await provider.read(ZONE, names, scan=True)
+    assert reading.rrsets[RRsetKey(NAMES[3], "A")].values == ("192.0.2.77",)
+    assert RRsetKey(NAMES[4], "AAAA") not in reading.rrsets
+    assert len(reading.rrsets) == 2 * 50 - 1
 
 
 async def test_a_refused_transfer_is_said_once_and_done_without(

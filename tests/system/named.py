@@ -78,7 +78,7 @@ class Named:
             f"inet {HOST} port {self._control_port} allow {{ {HOST}; }}"
             f' keys {{ "{ADMIN.name}."; }};'
         )
-        statements = [_key_statement(key) for key in keys]
+        statements = [key_statement(key) for key in keys]
         statements += [f"options {{ {options} }};", f"controls {{ {control} }};"]
         for zone in zones:
             statements.append(
@@ -86,7 +86,7 @@ class Named:
                 f" {zone_defaults} {zone.options % {'zone': zone.name}} }};"
             )
         (directory / "named.conf").write_text("\n".join(statements) + "\n")
-        (directory / "rndc.key").write_text(_key_statement(ADMIN))
+        (directory / "rndc.key").write_text(key_statement(ADMIN))
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -160,7 +160,7 @@ def _words(line: str) -> list[str]:
     return words if words[3:4] == ["SOA"] else [*words[:6], "", *words[6:]]
 
 
-def _key_statement(key: TsigKey) -> str:
+def key_statement(key: TsigKey) -> str:
     secret = base64.b64encode(key.secret).decode()
     return f'key "{key.name}." {{ algorithm {key.algorithm}; secret "{secret}"; }};'
 
