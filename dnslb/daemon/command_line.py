@@ -88,6 +88,8 @@ def run(argv: Sequence[str]) -> int:
         report_problems(problems, sys.stderr)
     except DnslbError as error:
         print(f"dnslb: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("dnslb: interrupted", file=sys.stderr)
     except BrokenPipeError:
         # Whoever read has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,8 +12,9 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
+from typing import TypeVar
 
 import trio
 
@@ -29,6 +30,7 @@ EXIT_S_MAX = 4.8
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Load = Callable[[], Config]
+T = TypeVar("T")
 
 
 def run_process(config: Config, load: Load) -> int:
@@ -61,6 +63,19 @@ def leaves_of(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseExceptio
             yield from leaves_of(error)
         else:
             yield error
+
+
+def run_verb(work: Callable[[], Awaitable[T]]) -> T:
+    """`trio.run` for a verb: out of a group comes the first `DnslbError`, or the interrupt."""
+    try:
+        return trio.run(work)
+    except BaseExceptionGroup as group:
+        leaves = list(leaves_of(group))
+        if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+            raise KeyboardInterrupt from group
+        if all(isinstance(leaf, DnslbError) for leaf in leaves):
+            raise leaves[0] from group
+        raise
 
 
 async def _main(config: Config, load: Load) -> None:

@@ -10,11 +10,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import trio
 
 from dnslb import __version__
 from dnslb.daemon import command_line
 from dnslb.daemon.command_line import VERBS, run
 from dnslb.daemon.config import Config
+from dnslb.daemon.process import run_verb
 from dnslb.errors import LocalError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,6 +104,16 @@ def test_verbs_get_what_stands_behind_them(verb: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(importlib, "import_module", import_module)
     assert run([verb, "-a", "b"]) == 7
     assert got == [module, ["-a", "b"]]
+
+
+def test_an_interrupt_is_no_traceback(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def wait() -> None:
+        async with trio.open_nursery():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "_load", lambda *target: lambda argv: run_verb(wait))
+    assert run(["demo"]) == 1
+    assert capsys.readouterr().err == "dnslb: interrupted\n"
 
 
 def test_an_error_of_a_verb_is_a_sentence(

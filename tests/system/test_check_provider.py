@@ -18,6 +18,7 @@ from dnslb.daemon.verbs.canary import Canary
 from dnslb.errors import ProviderTemporary
 from dnslb.model.lease import FencingToken
 from dnslb.providers import marker
+from tests.system import stage
 from tests.system.grounds import ZONE, AutoDnsGround, BindGround, Ground
 from tests.system.named import POLICY, StartNamed
 
@@ -298,3 +299,19 @@ def test_a_fence_that_does_not_hold_is_an_error(
     assert (code, shown["canary"]["fence"]) == (1, "broken")
     assert check.ground.values(CANARY) == set()
     assert check.ground.markers() == []
+
+
+def test_a_canary_in_zone_files(tmp_path: Path, capsys: Captured) -> None:
+    zone = tmp_path / f"{ZONE}.zone"
+    zone.write_text(stage.ZONE)
+    config = tmp_path / "dnslb.toml"
+    config.write_text(
+        f'election = "singleton"\nprovider = "file"\nfile-dir = "{tmp_path}"\n'
+        f'[lb]\n"{WWW}" = ["tcp://192.0.2.9:80"]\n'
+    )
+    assert run(["check", "provider", "-cfg", str(config), "--canary", CANARY]) == 0
+    out = capsys.readouterr().out
+    assert "no marker is kept" in out
+    assert "nothing of the canary is left" in out
+    assert CANARY not in zone.read_text()
+    assert "; nobody touches this\n" in zone.read_text()

@@ -19,7 +19,7 @@ from dnslb.daemon.config import Config
 from dnslb.daemon.load import load_config
 from dnslb.daemon.logs import set_up_logging
 from dnslb.daemon.problems import found, similar
-from dnslb.daemon.process import leaves_of
+from dnslb.daemon.process import run_verb
 from dnslb.daemon.registry import Publication
 from dnslb.errors import DnslbError
 from dnslb.net.clock import Clock
@@ -100,13 +100,7 @@ def with_provider(
             with trio.move_on_after(CLOSE_S_MAX, shield=True):
                 await publication.aclose()
 
-    try:
-        return trio.run(run)
-    except BaseExceptionGroup as group:
-        leaves = list(leaves_of(group))
-        if all(isinstance(leaf, DnslbError) for leaf in leaves):
-            raise leaves[0] from group
-        raise
+    return run_verb(run)
 
 
 def ask(question: str, instead: str) -> str:

@@ -93,6 +93,12 @@ def summary(config: Config) -> list[tuple[str, str]]:
 def _provider(config: Config) -> str:
     if config.file:
         return f"file, zone files in {config.file.directory}"
+    if config.bind:
+        marker = "" if config.bind.ownership else ", without a marker"
+        return f"bind, updates to {config.bind.server} with the key {config.bind.key.name}{marker}"
+    if config.autodns:
+        autodns = config.autodns
+        return f"autodns, user {autodns.username} in context {autodns.context} at {autodns.url}"
     return config.provider or "none: nothing is published"
 
 

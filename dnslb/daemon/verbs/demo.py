@@ -27,7 +27,7 @@ from dnslb.daemon.demo.stage import ADDRESSES, AGENTS, NAME, Agent, Endpoint, Pl
 from dnslb.daemon.duration import parse_duration
 from dnslb.daemon.instance import Instance
 from dnslb.daemon.load import load_config
-from dnslb.daemon.process import leaves_of
+from dnslb.daemon.process import run_verb
 from dnslb.errors import DnslbError
 from dnslb.net.clock import Clock, mono_s
 from dnslb.sources.prober import Prober
@@ -58,13 +58,7 @@ def run(argv: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="dnslb-demo-") as directory:
         places = Places(Path(directory))
         with _logging_to(places.log):
-            try:
-                trio.run(partial(_play, places, duration_s, plain))
-            except BaseExceptionGroup as group:
-                leaves = list(leaves_of(group))
-                if all(isinstance(leaf, DnslbError) for leaf in leaves):
-                    raise leaves[0] from group
-                raise
+            run_verb(partial(_play, places, duration_s, plain))
     return 0
 
 

@@ -22,7 +22,7 @@ import trio
 from dnslb.daemon.config import Config
 from dnslb.daemon.instance import Instance
 from dnslb.daemon.load import load_config
-from dnslb.daemon.process import leaves_of
+from dnslb.daemon.process import run_verb
 from dnslb.daemon.verbs.examination import Finding, look_at_marker
 from dnslb.errors import DnslbError
 from dnslb.model.status import ChangeView, Status
@@ -53,13 +53,7 @@ def run(argv: Sequence[str]) -> int:
     logging.getLogger("dnslb").addHandler(logging.NullHandler())
     logging.getLogger("dnslb").propagate = False
     with tempfile.TemporaryDirectory(prefix="dnslb-plan-") as directory:
-        try:
-            status, foreign = trio.run(partial(_look, _alone(config, Path(directory))))
-        except BaseExceptionGroup as group:
-            leaves = list(leaves_of(group))
-            if all(isinstance(leaf, DnslbError) for leaf in leaves):
-                raise leaves[0] from group
-            raise
+        status, foreign = run_verb(partial(_look, _alone(config, Path(directory))))
     return _tell(status, foreign)
 
 
