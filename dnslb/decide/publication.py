@@ -22,6 +22,9 @@ from dnslb.model.plan import Plan
 from dnslb.model.publication import Expected, Lag, Seen, Sighting
 from dnslb.model.rrset import RRsetKey
 
+_LOOKED_AT_A_STEP = 1000
+"""So that no step holds the event loop for long; nobody waits for it."""
+
 
 class Publication:
     """All zones. ``revision`` of a zone: that of its records when what is expected was last
@@ -35,6 +38,7 @@ class Publication:
         self._changed: set[str] = set()
         self._names: Collection[str] = ()
         self._looked_at: set[str] = set()
+        self._to_look_at: dict[str, list[RRsetKey]] = {}
 
     def configure(self, settings: Settings) -> None:
         """Of names that left the configuration nothing is expected any more."""
@@ -64,9 +68,9 @@ class Publication:
         what a new lease finds, and returns what the verifier is to be told."""
         if not leads:
             self._looked_at.clear()
+            self._to_look_at.clear()
         elif self._unverified is None:
-            for each in zones.values():
-                self._look_at(each, owned, now)
+            self._look(zones, owned, now)
         for name in list(self._expected):
             zone = zones.get(name)
             if zone is None or not leads:
@@ -87,20 +91,28 @@ class Publication:
         self._changed.clear()
         return intents
 
-    def _look_at(self, zone: Zone, owned: Mapping[RRsetKey, Owned], now: Now) -> None:
+    def _look(self, zones: Mapping[str, Zone], owned: Mapping[RRsetKey, Owned], now: Now) -> None:
         """What stands when a lease begins is as we left it, and whether its servers all had it
         by then nobody remembers: a server that lagged must not be forgotten by a restart."""
-        if zone.name in self._looked_at or zone.stale or zone.read_mono is None:
-            return
-        self._looked_at.add(zone.name)
-        expected = self._expected.setdefault(zone.name, {})
-        for key, rrset in zone.rrsets.items():
-            known = owned.get(key)
-            if known is None or key.name not in self._names or key in expected:
-                continue
-            if rrset.values in (known.values, known.intended):
-                expected[key] = Expected(key, rrset, None, now.mono, now.wall)
-                self._changed.add(zone.name)
+        for zone in zones.values():
+            if not (zone.name in self._looked_at or zone.stale or zone.read_mono is None):
+                self._looked_at.add(zone.name)
+                self._to_look_at[zone.name] = list(zone.rrsets)
+        room = _LOOKED_AT_A_STEP
+        for name, keys in list(self._to_look_at.items()):
+            rrsets = zones[name].rrsets if name in zones else {}
+            expected = self._expected.setdefault(name, {})
+            while keys and room:
+                room -= 1
+                key = keys.pop()
+                rrset, known = rrsets.get(key), owned.get(key)
+                if rrset is None or known is None or key in expected or key.name not in self._names:
+                    continue
+                if rrset.values in (known.values, known.intended):
+                    expected[key] = Expected(key, rrset, None, now.mono, now.wall)
+                    self._changed.add(name)
+            if not keys:
+                del self._to_look_at[name]
 
     def _compare(self, zone: Zone) -> None:
         expected = self._expected[zone.name]

@@ -13,8 +13,7 @@ from typing import NamedTuple
 from dnslb.model.rrset import RRset, RRsetKey
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """One RRset as the provider accepted it (None: removed), with the plan and when that was.
     Without a plan: as it stood when the lease began, and since when that is known."""
 

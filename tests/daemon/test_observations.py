@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from dnslb.daemon.observations import Observations
 from dnslb.decide.events import PublicationChecked
 from dnslb.metrics.counters import Counters
@@ -17,7 +15,7 @@ def test_the_way_from_applied_to_published_is_timed_change_by_change() -> None:
     seen = (Seen(expected, 0.5), Seen(expected, 1.5))
     observations = Observations(counters)
     observations.take_event(PublicationChecked(Sighting("example.org", seen)))
-    stood = (Seen(replace(expected, plan_id=None), 60.0),)
+    stood = (Seen(expected._replace(plan_id=None), 60.0),)
     observations.take_event(PublicationChecked(Sighting("example.org", stood)))
     timed = counters.applied_to_published_s
     assert timed.count == 2

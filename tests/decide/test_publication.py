@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dnslb.decide.events import LeaseChanged, PublicationChecked, SettingsChanged
+import pytest
+
+from dnslb.decide import publication
+from dnslb.decide.events import LeaseChanged, PublicationChecked, SettingsChanged, Woke
 from dnslb.model.publication import Expected, Lag, Seen, Sighting
 from dnslb.model.rrset import RRset, RRsetKey
 from dnslb.model.status import ChangeView
@@ -151,6 +154,17 @@ def test_what_stands_as_we_left_it_is_asked_for_once_a_lease_begins() -> None:
     assert world.expected == {}
 
 
+def test_of_very_many_some_are_looked_at_in_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publication, "_LOOKED_AT_A_STEP", 1)
+    world = restarted(applied())
+    steps = 0
+    while len(world.expected.get(ZONE, {})) < 2:
+        steps += 1
+        world.feed(Woke())
+        assert steps < 5
+    assert steps
+
+
 def test_each_lease_begins_so_and_a_change_takes_the_place_of_what_stood() -> None:
     world = restarted(applied())
     before = world.expected[ZONE][KEY]
@@ -235,6 +249,6 @@ def test_order_and_a_lower_ttl_are_as_good_and_anything_else_is_not() -> None:
     assert not expected.is_met_by((A,), 60)
     assert not expected.is_met_by((A, B, "192.0.2.3"), 60)
     assert not expected.is_met_by((), 0)
-    absent = replace(expected, rrset=None)
+    absent = expected._replace(rrset=None)
     assert absent.is_met_by((), 0)
     assert not absent.is_met_by((A,), 60)
