@@ -114,7 +114,7 @@ def make_publication(config: Config, clock: Clock, *, beside: bool = False) -> P
     if config.autodns is not None:
         return _autodns(config, config.autodns, clock, beside)
     if config.octodns is not None:
-        return _octodns(config.octodns, config.owner_id or "")
+        return _octodns(config.octodns, config.owner_id or "", clock)
     raise ConfigError(f"provider {config.provider} is not in this version yet")
 
 
@@ -166,7 +166,7 @@ def _autodns(config: Config, autodns: AutodnsConfig, clock: Clock, beside: bool)
     )
 
 
-def _octodns(octodns: OctodnsConfig, owner_id: str) -> Publication:
+def _octodns(octodns: OctodnsConfig, owner_id: str, clock: Clock) -> Publication:
     from dnslb.providers.octodns import OctodnsProvider  # noqa: PLC0415 - lazy: start-up
 
     table = octodns.table
@@ -178,6 +178,7 @@ def _octodns(octodns: OctodnsConfig, owner_id: str) -> Publication:
         zones=table.zones,
         accepted=table.accepted,
         ownership=table.ownership,
+        clock=clock,
     )
     return Publication(provider, provider.fence)
 

@@ -24,6 +24,7 @@ from dnslb.model.lease import FencingToken
 from dnslb.model.outcome import Receipt
 from dnslb.model.plan import Plan
 from dnslb.model.rrset import RRset, ZoneReading
+from dnslb.net.clock import Clock
 from dnslb.ports.fence import Fence
 from dnslb.providers import marker
 from dnslb.providers.octodns_directory import Directory
@@ -50,6 +51,8 @@ WRITE_S_MAX = 20.0
 """The kernel ends a pass 15 s after the word to write; the rest is for what is on its way."""
 SEND_S_MAX = 80.0
 """Writing and reading back; the zone worker's own limit is lower."""
+SLEPT_S_MAX = 0.2
+"""By how much the boot clock may outrun the other one: more is a suspended machine."""
 
 
 class OctodnsProvider:
@@ -69,6 +72,7 @@ class OctodnsProvider:
         zones: Collection[str] = (),
         accepted: Manner = "rrset",
         ownership: bool = True,
+        clock: Clock | None = None,
     ) -> None:
         if ownership:
             marker.to_text(FencingToken(owner_id, 10**17, 10**17, "0" * 32))
@@ -77,6 +81,7 @@ class OctodnsProvider:
         )
         self._directory = Directory(self._passes, class_name, zones)
         self._fence = OctodnsFence(self._passes, owner_id) if ownership else None
+        self._clock = clock or Clock()
         self._held_records: set[str] = set()
         self._capabilities = Capabilities(
             shared=True, batch_max=BATCH_MAX, write_s_max=WRITE_S_MAX, verifiable=True
@@ -112,7 +117,7 @@ class OctodnsProvider:
             )
             task = WriteZone(plan.zone, swaps, token if self._fence is not None else None)
             await worker.ask(self._passes.request(task), Ready, READ_S_MAX)
-            return PreparedOctodnsWrite(worker, stack.pop_all())
+            return PreparedOctodnsWrite(worker, stack.pop_all(), self._clock)
 
     def _check_emptiness(self, zone: str, total: int) -> None:
         """A zone that held records and shows none is doubted for as long as this process lives."""
@@ -128,12 +133,21 @@ class OctodnsProvider:
 class PreparedOctodnsWrite:
     """A worker that has compared the zone and waits for two words."""
 
-    def __init__(self, worker: Worker, stack: AsyncExitStack) -> None:
+    def __init__(self, worker: Worker, stack: AsyncExitStack, clock: Clock) -> None:
         self._worker = worker
         self._stack = stack
+        self._clock = clock
 
     async def send(self) -> Receipt:
+        before = self._clock.now()
         await self._worker.ask("look", Planned, LOOK_S_MAX)
+        after = self._clock.now()
+        if (after.boot - before.boot) - (after.mono - before.mono) > SLEPT_S_MAX:
+            # The gate's scope ends by a clock that stands still meanwhile; the lease does not.
+            raise ProviderTemporary(
+                "This machine slept while the zone was being read again, so the right to write may "
+                "have ended: nothing was written."
+            )
         stands = await self._worker.ask("write", Stands, SEND_S_MAX, writes=True)
         return Receipt(rrsets=stands.rrsets, notices=stands.notices)
 

@@ -10,11 +10,13 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
 from dnslb.errors import OutcomeUnknown, ProviderConflict, ProviderError, ProviderTemporary
+from dnslb.net.clock import FakeClock
 from dnslb.providers import octodns as bridge, octodns_process
 from dnslb.providers.octodns import PreparedOctodnsWrite
 from dnslb.providers.octodns_passes import PROCESSES_MAX, Passes
@@ -185,6 +187,26 @@ async def test_nothing_is_written_when_the_lease_ends_before_the_last_word(tmp_p
         assert scope.cancelled_caught
     assert has_ended(worker._process)
     assert not [call for call in stage.calls if call.startswith("apply")]
+
+
+async def test_nothing_is_written_when_the_machine_slept_before_the_last_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, clock = Stage(tmp_path), FakeClock()
+    ask = Worker.ask
+
+    async def sleep_in_between(self: Worker, message: object, *more: Any, **words: Any) -> Any:
+        answer = await ask(self, message, *more, **words)
+        if message == "look":
+            clock.suspend(30)
+        return answer
+
+    monkeypatch.setattr(Worker, "ask", sleep_in_between)
+    write = await stage.provider(clock=clock).prepare(PLAN, TOKEN)
+    with pytest.raises(ProviderTemporary, match="slept"):
+        await write.send()
+    await write.aclose()
+    assert stage.zone == content()
 
 
 async def test_a_prepared_write_that_is_dropped_ends_its_process(tmp_path: Path) -> None:
