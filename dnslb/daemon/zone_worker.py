@@ -108,6 +108,14 @@ class ZoneWorker:
                 self._end(job, Failure("gated", why))
                 break
 
+    def _drop_outdated(self, written: Plan) -> None:
+        """A plan in the slot that begins where ``written`` began would only be a conflict, at the
+        price of the provider's calls; the controller makes a better one."""
+        after = {change.key: change.after for change in written.changes}
+        waiting = (change for job in self._jobs if isinstance(job, Plan) for change in job.changes)
+        if any(change.before != after.get(change.key, change.before) for change in waiting):
+            self._clear_slot("planned before the write that has just ended")
+
     async def run(self) -> None:
         """Works until cancelled."""
         while True:
@@ -120,6 +128,8 @@ class ZoneWorker:
                 began = self._hands.clock.now().mono
                 result = await self._write(job)
                 self._end(job, result, self._hands.clock.now().mono - began)
+                if isinstance(result, Receipt):
+                    self._drop_outdated(job)
             elif isinstance(job, ReadZone):
                 await self._read(job)
             else:

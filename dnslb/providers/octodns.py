@@ -84,7 +84,11 @@ class OctodnsProvider:
         self._clock = clock or Clock()
         self._held_records: set[str] = set()
         self._capabilities = Capabilities(
-            shared=True, batch_max=BATCH_MAX, write_s_max=WRITE_S_MAX, verifiable=True
+            shared=True,
+            marked=ownership,
+            batch_max=BATCH_MAX,
+            write_s_max=WRITE_S_MAX,
+            verifiable=True,
         )
 
     @property

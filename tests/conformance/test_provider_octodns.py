@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from dnslb.model.lease import FencingToken
 from dnslb.model.rrset import RRset, RRsetKey
+from dnslb.providers import marker
 from dnslb.providers.octodns import OctodnsProvider
+from tests.conformance.fence import FenceBench, FenceSuite
 from tests.conformance.provider import (
     ALIAS_TARGET,
     API,
@@ -77,6 +80,10 @@ class YamlBench:
         short = name.removesuffix(f".{ZONE}")
         self.file.write_text(yaml.safe_dump({**self._zone(), short: [record]}))
 
+    def mark(self, text: str) -> None:
+        zone = {**self._zone(), "_dnslb": [{"type": "TXT", "ttl": 300, "value": text}]}
+        self.file.write_text(yaml.safe_dump(zone))
+
     async def break_zone(self) -> None:
         self.file.write_text("www: [somebody is in the middle of something\n")
 
@@ -89,13 +96,22 @@ class YamlBench:
         return {name: records for name, records in zone.items() if records}
 
 
-class TestOctodnsProviderWithYaml(ProviderSuite):
+class TestOctodnsProviderWithYaml(ProviderSuite, FenceSuite):
+    async def mark(self, bench: FenceBench, token: FencingToken) -> None:
+        assert isinstance(bench, YamlBench)
+        bench.mark(marker.to_text(token))
+
     @pytest.fixture
     def bench(self, tmp_path: Path) -> YamlBench:
         return YamlBench(tmp_path)
 
 
-class TestOctodnsProviderWithBind(ProviderSuite):
+class TestOctodnsProviderWithBind(ProviderSuite, FenceSuite):
+    async def mark(self, bench: FenceBench, token: FencingToken) -> None:
+        assert isinstance(bench, BindBench)
+        text = f'"{marker.to_text(token)}"'
+        bench.named.change(ZONE, lambda update: update.add("_dnslb", 300, "TXT", text))
+
     @pytest.fixture
     def bench(self, named: StartNamed) -> BindBench:
         records = f'{RECORDS}_dnslb 300 TXT "{MARKER}"\n'

@@ -9,9 +9,8 @@ import pytest
 import trio
 
 from dnslb.model.rrset import RRset, RRsetKey
-from dnslb.ports.provider import Provider
 from dnslb.providers.rfc2136 import Rfc2136Provider
-from tests.conformance.fence import FenceSuite
+from tests.conformance.fence import FencedProvider, FenceSuite
 from tests.conformance.provider import (
     ALIAS_TARGET,
     API,
@@ -41,7 +40,7 @@ INLINE = POLICY + " dnssec-policy default; inline-signing yes;"
 
 
 class BindBench:
-    def __init__(self, named: Named, provider: Provider) -> None:
+    def __init__(self, named: Named, provider: FencedProvider) -> None:
         self.named = named
         self.provider = provider
 

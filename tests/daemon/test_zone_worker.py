@@ -132,6 +132,38 @@ async def test_a_newer_plan_replaces_one_that_waits_and_both_are_answered(
         assert all(isinstance(outcome.result, Receipt) for outcome in ended[1:])
 
 
+async def test_a_plan_that_the_write_before_it_outdated_costs_no_call(
+    autojump_clock: MockClock,
+) -> None:
+    async with bench(ScriptedProvider(send_s=3.0)) as b:
+        b.worker.apply_nowait(plan(change("a.example.org", "192.0.2.1")))
+        await trio.sleep(1)
+        b.worker.apply_nowait(plan(change("a.example.org", "192.0.2.2"), change("b.example.org")))
+        await trio.sleep(20)
+        assert b.provider.calls == ["prepare example.org", "send example.org"]
+        assert isinstance(b.results[0], Receipt)
+        assert b.results[1] == Failure("gated", "planned before the write that has just ended")
+
+
+async def test_a_plan_for_what_the_write_before_it_left_alone_goes_out(
+    autojump_clock: MockClock,
+) -> None:
+    async with bench(ScriptedProvider(send_s=3.0)) as b:
+        outdated = plan(change("a.example.org", "192.0.2.2"))
+        b.worker.apply_nowait(plan(change("a.example.org", "192.0.2.1")))
+        await trio.sleep(1)
+        b.worker.apply_nowait(plan(change("b.example.org")))
+        await trio.sleep(20)
+        assert len(b.provider.sent) == 2
+        # Nor is one dropped after a write that did not take place.
+        b.provider.send_errors.append(ProviderTemporary("later"))
+        b.worker.apply_nowait(plan(change("a.example.org", "192.0.2.1")))
+        await trio.sleep(1)
+        b.worker.apply_nowait(outdated)
+        await trio.sleep(20)
+        assert b.provider.sent[-1] == outdated
+
+
 async def test_reads_and_writes_happen_in_sequence(autojump_clock: MockClock) -> None:
     async with bench(ScriptedProvider(send_s=1.0, read_s=1.0)) as b:
         b.worker.apply_nowait(plan())

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from dnslb.daemon.command_line import run
-from dnslb.daemon.verbs import canary as canary_module
+from dnslb.daemon.verbs import canary as canary_module, check_provider
 from dnslb.daemon.verbs.canary import Canary
 from dnslb.errors import ProviderTemporary
 from dnslb.model.lease import FencingToken
@@ -220,6 +220,8 @@ def test_a_foreign_zone_and_a_dry_run_get_no_canary(check: Check) -> None:
     code, _ = check.text("--canary", CANARY, "-dry-run")
     assert code == 1
     assert "-dry-run is set" in check.err
+    (error,) = check.errors("--canary", CANARY, "-dry-run", "-owner-id=them")
+    assert error.startswith(f"{CANARY}: -dry-run is set")
     assert ground.version() == before
 
 
@@ -245,6 +247,22 @@ def test_an_interrupted_canary_is_removed(
     assert check.ground.values(CANARY) == set()
     assert check.ground.markers() == []
     assert check.ground.foreign() == foreign
+
+
+def test_a_canary_that_takes_too_long_is_removed(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(canary: Canary) -> None:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(Canary, "_try_fence", hang)
+    monkeypatch.setattr(check_provider, "LOOK_S_MAX", 1.0)
+    code, out = check.text("--canary", CANARY)
+    assert code == 1
+    assert "took longer than 1 s" in check.err
+    assert "nothing of the canary is left" in out
+    assert check.ground.values(CANARY) == set()
+    assert check.ground.markers() == []
 
 
 def test_what_cannot_be_removed_is_named(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:

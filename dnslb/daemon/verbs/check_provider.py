@@ -46,7 +46,13 @@ def run(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
             print(f"{finding.level:9}{finding.subject}: {finding.sentence}", flush=True)
 
     work = partial(_look, config, name, tell)
-    measured = with_provider(config, work, limit_s=LOOK_S_MAX)
+    measured = None
+    try:
+        measured = with_provider(config, work, limit_s=LOOK_S_MAX)
+    except DnslbError as error:
+        if not as_json:
+            raise
+        tell(Finding("error", name or str(config.provider), str(error)))
     errors = sum(finding.level == "error" for finding in findings)
     if as_json:
         shown = {
