@@ -146,5 +146,5 @@ def from_bytes(data: bytes) -> Change:
     """Raises `InvalidValue`."""
     try:
         return _decode(data)
-    except msgspec.MsgspecError as e:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as e:
         raise InvalidValue(f"this is no change of a configuration: {e}") from e

@@ -131,7 +131,7 @@ def from_bytes(data: bytes) -> Message:
     """Raises `InvalidValue`; for NaN too, which passes every bound of msgspec's."""
     try:
         message: Message = _decode(data)
-    except (msgspec.MsgspecError, RecursionError) as e:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as e:
         raise InvalidValue(f"this is no message of a member: {e}") from e
     for name in ("lease_s", "left_s", "wait_s"):
         if math.isnan(getattr(message, name, 0.0)):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
 from dnslb.election.raft.membership import (
     MEMBERS_MAX,
@@ -135,3 +137,9 @@ def test_bytes_are_held_against_the_same_rules() -> None:
     same_address = to_bytes(Change(Configuration(), THREE)).replace(b"localhost:2", b"localhost:1")
     with pytest.raises(InvalidValue, match="one address"):
         from_bytes(same_address)
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_a_change_or_refused(data: bytes) -> None:
+    with contextlib.suppress(InvalidValue):
+        from_bytes(data)

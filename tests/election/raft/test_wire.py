@@ -1,0 +1,395 @@
+"""Streams between members, in memory and by a mock clock: greeting, one stream, bounds, ends."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+import trio
+import trio.testing
+
+from dnslb.election.raft import wire as wire_module
+from dnslb.election.raft.frames import (
+    HELLO_BYTES_MAX,
+    MAGIC,
+    Hello,
+    Identity,
+    Refusal,
+    frame,
+    greeting_frame,
+    greeting_from_bytes,
+)
+from dnslb.election.raft.messages import (
+    MESSAGE_BYTES_MAX,
+    Ask,
+    Message,
+    Outdated,
+    to_bytes,
+)
+from dnslb.election.raft.wire import GREETING_S, GREETINGS_MAX, QUEUE_FRAMES_MAX, Wire
+from dnslb.errors import CommandRefused
+from tests.election.raft.network import SETTLED_S, Driver, identity, network, raw, read_frame
+from tests.election.raft.stage import configuration
+
+# ------------------------------------------------------------------------------------- together
+
+
+async def test_two_members_greet_and_speak(autojump_clock: trio.testing.MockClock) -> None:
+    async with network() as net:
+        a, b = await net.add("a"), await net.add("b")
+        b.set_peers({"a": "a"})
+        await trio.sleep(SETTLED_S)
+        assert net.drivers["a"].told == [("connected", "b")]
+        assert net.drivers["b"].told == [("connected", "a")]
+        a.send("b", Outdated(3))
+        b.send("a", Ask(4, 5, 6))
+        await trio.sleep(SETTLED_S)
+        assert net.drivers["b"].told[-1] == ("a", Outdated(3))
+        assert net.drivers["a"].told[-1] == ("b", Ask(4, 5, 6))
+        assert a.peers == {"b"}
+
+
+async def test_the_greater_id_dials_and_the_other_only_where_that_fails(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with network() as net:
+        a, b = await net.add("a"), await net.add("b")
+        a.set_peers({"b": "b"})
+        b.set_peers({"a": "a"})
+        await trio.sleep(2)
+        assert net.dialled == [("b", "a")]
+    async with network() as net:
+        a, _ = await net.add("a"), await net.add("b")
+        a.set_peers({"b": "b"})
+        await trio.sleep(2)
+        assert net.dialled == [("a", "b")]
+
+
+async def test_a_stream_that_ends_is_dialled_again(autojump_clock: trio.testing.MockClock) -> None:
+    async with network() as net:
+        await net.add("a")
+        b = await net.add("b")
+        b.set_peers({"a": "a"})
+        await trio.sleep(SETTLED_S)
+        await net.streams[0].aclose()
+        await trio.sleep(0.5)
+        told = [("connected", "b"), ("disconnected", "b"), ("connected", "b")]
+        assert net.drivers["a"].told == told
+
+
+async def test_who_is_no_peer_any_more_is_not_dialled(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with network() as net:
+        await net.add("a")
+        b = await net.add("b")
+        b.set_peers({"a": "a"})
+        await trio.sleep(SETTLED_S)
+        b.set_peers({})
+        await trio.sleep(2)
+        assert net.drivers["b"].told == [("connected", "a"), ("disconnected", "a")]
+        assert len(net.dialled) == 1
+
+
+async def test_attempts_grow_rarer_and_go_on(autojump_clock: trio.testing.MockClock) -> None:
+    async with network() as net:
+        b = await net.add("b")
+        b.set_peers({"a": "nowhere"})
+        await trio.sleep(60)
+        assert 55 < len(net.dialled) < 130
+        assert net.drivers["b"].sentences()[0] == "nowhere cannot be reached: Connection refused."
+
+
+# ---------------------------------------------------------------------------------- one stream
+
+
+async def test_the_newest_stream_wins_and_the_older_is_not_heard_any_more(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with network() as net:
+        a = await net.add("a")
+        older = await raw(a, net.nursery, "b")
+        await read_frame(older)
+        newer = await raw(a, net.nursery, "b")
+        await read_frame(newer)
+        await trio.sleep(SETTLED_S)
+        with pytest.raises(trio.BrokenResourceError):
+            await older.send_all(frame(to_bytes(Outdated(1))))
+        await newer.send_all(frame(to_bytes(Outdated(2))))
+        await trio.sleep(SETTLED_S)
+        assert net.drivers["a"].told == [
+            ("connected", "b"),
+            ("disconnected", "b"),
+            ("connected", "b"),
+            ("b", Outdated(2)),
+        ]
+
+
+async def test_bytes_that_wait_on_an_older_stream_are_dropped(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older stream ends in the middle of what it just delivered."""
+    async with network() as net:
+        a = await net.add("a")
+        driver = net.drivers["a"]
+        older = await raw(a, net.nursery, "b")
+        await read_frame(older)
+        plain = driver.receive
+
+        def receive(peer: str, message: Message) -> None:
+            plain(peer, message)
+            a.hang_up(peer)
+
+        monkeypatch.setattr(driver, "receive", receive)
+        await older.send_all(frame(to_bytes(Outdated(1))) + frame(to_bytes(Outdated(2))))
+        await trio.sleep(SETTLED_S)
+        assert driver.told == [("connected", "b"), ("b", Outdated(1)), ("disconnected", "b")]
+
+
+# ------------------------------------------------------------------------------------- bounds
+
+
+async def test_a_full_queue_ends_the_stream(autojump_clock: trio.testing.MockClock) -> None:
+    async with network() as net:
+        a = await net.add("a")
+        await read_frame(await raw(a, net.nursery, "b"))
+        await trio.sleep(SETTLED_S)
+        for _ in range(QUEUE_FRAMES_MAX):
+            a.send("b", Outdated(1))
+        assert a.peers == {"b"}
+        a.send("b", Outdated(1))
+        await trio.sleep(SETTLED_S)
+        assert a.peers == frozenset()
+        assert net.drivers["a"].told[-1] == ("disconnected", "b")
+
+
+async def test_a_queue_is_bounded_in_bytes_too(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire_module, "QUEUE_BYTES_MAX", 100)
+    async with network() as net:
+        a = await net.add("a")
+        await read_frame(await raw(a, net.nursery, "b"))
+        for _ in range(20):
+            a.send("b", Outdated(1))
+        await trio.sleep(SETTLED_S)
+        assert a.peers == frozenset()
+
+
+async def test_messages_to_nobody_are_gone(autojump_clock: trio.testing.MockClock) -> None:
+    async with network() as net:
+        a = await net.add("a")
+        a.send("b", Outdated(1))
+        stream = await raw(a, net.nursery, "b")
+        await read_frame(stream)
+        a.send("b", Outdated(2))
+        assert await read_frame(stream) == to_bytes(Outdated(2))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01",
+        MAGIC[:-1] + b"\x02" + b"later version",
+        MAGIC + b"\xff\xff\xff\xff",
+        MAGIC + (HELLO_BYTES_MAX + 1).to_bytes(4, "big"),
+        MAGIC + frame(b"\x80"),
+        MAGIC + greeting_frame(Refusal("no")),
+        b"",
+        MAGIC[:3],
+    ],
+)
+async def test_what_is_no_greeting_ends_the_stream(
+    data: bytes, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with network() as net:
+        a = await net.add("a")
+        ours, theirs = trio.testing.memory_stream_pair()
+        net.nursery.start_soon(a.accept, theirs)
+        await ours.send_all(data)
+        with trio.fail_after(GREETING_S + 1):
+            assert await ours.receive_some() == b""
+        assert net.drivers["a"].told == []
+
+
+async def test_bytes_that_were_read_already_are_the_begin(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with network() as net:
+        a = await net.add("a")
+        greeting = MAGIC + greeting_frame(Hello("b", "a", "c1", "ab", 1))
+        for cut in (1, len(MAGIC), len(MAGIC) + 3, len(greeting)):
+            ours, theirs = trio.testing.memory_stream_pair()
+            net.nursery.start_soon(a.accept, theirs, greeting[:cut])
+            if greeting[cut:]:
+                await ours.send_all(greeting[cut:])
+            assert greeting_from_bytes(await read_frame(ours)) == identity("a").hello("b")
+
+
+async def test_greetings_under_way_are_bounded(autojump_clock: trio.testing.MockClock) -> None:
+    async with network() as net:
+        a = await net.add("a")
+        silent = []
+        for _ in range(GREETINGS_MAX):
+            ours, theirs = trio.testing.memory_stream_pair()
+            net.nursery.start_soon(a.accept, theirs)
+            silent.append(ours)
+        await trio.sleep(SETTLED_S)
+        one_more, theirs = trio.testing.memory_stream_pair()
+        net.nursery.start_soon(a.accept, theirs)
+        with trio.fail_after(GREETING_S / 2):
+            assert await one_more.receive_some() == b""
+        await trio.sleep(GREETING_S)
+        await read_frame(await raw(a, net.nursery, "b"))
+
+
+@pytest.mark.parametrize(
+    "data", [frame(b"\x80"), (MESSAGE_BYTES_MAX + 1).to_bytes(4, "big"), frame(b"x" * 5000)]
+)
+async def test_what_is_no_message_ends_the_stream_and_is_told(
+    data: bytes, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with network() as net:
+        a = await net.add("a")
+        stream = await raw(a, net.nursery, "b")
+        await read_frame(stream)
+        await stream.send_all(data)
+        assert await stream.receive_some() == b""
+        [sentence] = net.drivers["a"].sentences()
+        assert sentence.startswith("b does not speak as a member")
+        assert net.drivers["a"].told[-1] == ("disconnected", "b")
+
+
+# ----------------------------------------------------------------------------------- refusals
+
+
+async def test_who_is_refused_hears_why_and_so_do_we(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with network() as net:
+        await net.add("a")
+        b = await net.add("b")
+        net.drivers["b"].us = replace(identity("b"), incarnation="ff")
+        b.set_peers({"a": "a"})
+        await trio.sleep(SETTLED_S)
+        [sentence] = net.drivers["a"].sentences()
+        assert "remove_server b, then add_voter" in sentence
+        assert net.drivers["b"].sentences()[0] == f"a refuses: {sentence}"
+        assert ("connected", "b") not in net.drivers["a"].told
+
+
+async def test_whom_we_dialled_is_judged_too(autojump_clock: trio.testing.MockClock) -> None:
+    async with network() as net:
+        await net.add("a")
+        net.drivers["a"].us = replace(identity("a"), configuration=configuration("ab"))
+        b = await net.add("b")
+        other = (
+            configuration("ab")
+            .without("a")
+            .with_member(replace(configuration("a").members[0], incarnation="ee"))
+        )
+        net.drivers["b"].us = replace(identity("b"), configuration=other)
+        b.set_peers({"a": "a"})
+        await trio.sleep(SETTLED_S)
+        assert "remove_server a" in net.drivers["b"].sentences()[0]
+        assert b.peers == frozenset()
+
+
+async def test_another_id_at_the_address_is_named(autojump_clock: trio.testing.MockClock) -> None:
+    async with network() as net:
+        await net.add("a")
+        b = await net.add("b")
+        b.set_peers({"c": "a"})
+        await trio.sleep(1)
+        assert net.drivers["b"].sentences()[0] == (
+            "a refuses: This is a, not c: check the address of c."
+        )
+
+
+async def test_a_certificate_has_to_prove_the_id(autojump_clock: trio.testing.MockClock) -> None:
+    def of_c_only(_: trio.abc.Stream, one: str) -> str | None:
+        return None if one == "c" else f"the certificate is for 'c', not for {one!r}"
+
+    async with network() as net:
+        await net.add("a", prove=of_c_only)
+        b = await net.add("b")
+        b.set_peers({"a": "a"})
+        await trio.sleep(SETTLED_S)
+        assert net.drivers["a"].sentences() == ["the certificate is for 'c', not for 'b'"]
+    async with network() as net:
+        await net.add("a")
+        b = await net.add("b", prove=of_c_only)
+        b.set_peers({"a": "a"})
+        await trio.sleep(SETTLED_S)
+        assert "does not prove that it is a" in net.drivers["b"].sentences()[0]
+
+
+async def test_a_silent_address_is_given_up(autojump_clock: trio.testing.MockClock) -> None:
+    async with network() as net:
+        b = await net.add("b")
+        streams = []
+
+        async def dial(_: str) -> trio.abc.Stream:
+            await trio.lowlevel.checkpoint()
+            ours, theirs = trio.testing.memory_stream_pair()
+            streams.append(theirs)
+            return ours
+
+        b._dial = dial
+        b.set_peers({"a": "a"})
+        await trio.sleep(GREETING_S + 0.01)
+        assert net.drivers["b"].sentences() == ["a does not answer."]
+
+
+# -------------------------------------------------------------------------------------- probes
+
+
+async def test_a_probe_learns_who_answers_and_leaves_no_stream(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with network() as net:
+        await net.add("a")
+        b = await net.add("b")
+        net.drivers["a"].us = Identity("a", "77", "", 3, configuration("bc"))
+        hello = await b.probe("a", "a")
+        assert (hello.id, hello.incarnation, hello.cluster_id) == ("a", "77", "")
+        assert hello.command_version == 3
+        assert net.drivers["a"].told == net.drivers["b"].told == []
+
+
+@pytest.mark.parametrize(
+    ("peer", "address", "sentence"),
+    [("c", "a", "This is a, not c"), ("a", "nowhere", "cannot be reached")],
+)
+async def test_a_probe_that_finds_nobody_says_so(
+    peer: str, address: str, sentence: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with network() as net:
+        await net.add("a")
+        b = await net.add("b")
+        with pytest.raises(CommandRefused, match=sentence):
+            await b.probe(peer, address)
+
+
+# ---------------------------------------------------------------------------------------- TCP
+
+
+async def test_members_meet_over_real_sockets() -> None:
+    async with trio.open_nursery() as nursery:
+        a = Wire(driver_a := Driver(identity("a")), luck=random.Random(1))
+        b = Wire(Driver(identity("b")), luck=random.Random(1))
+        await nursery.start(a.run)
+        await nursery.start(b.run)
+        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, a.accept, [listener])
+        port = listener.socket.getsockname()[1]
+        b.set_peers({"a": f"127.0.0.1:{port}"})
+        with trio.fail_after(10):
+            while not b.peers or not a.peers:
+                await trio.testing.wait_all_tasks_blocked()
+            b.send("a", Ask(1, 2, 3))
+            while ("b", Ask(1, 2, 3)) not in driver_a.told:
+                await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
