@@ -139,8 +139,11 @@ def test_the_port_of_the_metrics_is_no_raft_address(tried: Tried) -> None:
     [
         (b'{"error":"x","kind":"not-leader","leader":{"address":"nowhere"}}', "names no address"),
         (b'{"error":"x","kind":"not-leader","leader":{}}', "names no address of the leader"),
-        (b'{"error":"x","kind":"not-leader","leader":7}', "x"),
-        (b'{"error":"x","kind":"control-socket","socket":"\\u0000abstract"}', "x"),
+        (b'{"error":"go on","kind":"not-leader","leader":7}', "dnslbctl: go on\n"),
+        (
+            b'{"error":"go there","kind":"control-socket","socket":"\\u0000abstract"}',
+            "dnslbctl: go there\n",
+        ),
         (
             b'{"error":"x","kind":"control-socket","socket":"/nonexistent"}',
             "no socket /nonexistent",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 
 from dnslb.daemon.verbs.authority import Role, Wish
 from dnslb.model.cluster import ClusterReply
-from dnslb.net.tls import TlsFiles
+from dnslb.net.tls import TlsFiles, server_context
 from dnslbctl.remote import split_address, split_members
 from tests.dnslbctl.members import Member, Pki, Tried, options, running
 from tests.doubles.operations import Shown, ep, lb, picture
@@ -135,6 +138,32 @@ def test_members_that_dnslbctl_refuses(
         assert code == 3
         assert f"its certificate {why}" in err
         assert other.shown.commands == []
+
+
+def test_an_end_that_was_not_announced_is_no_end(pki: Pki, tried: Tried) -> None:
+    context = server_context(pki.member("cut-off"))
+    answer = b"HTTP/1.1 200 OK\r\nDnslb-Version: 1\r\nDnslb-Time: 2026-01-01T00:00:00Z\r\n\r\n[]"
+
+    def serve(listener: socket.socket) -> None:
+        for announced in (True, False):
+            conn, _ = listener.accept()
+            with context.wrap_socket(conn, server_side=True) as stream:
+                stream.recv(65536)
+                stream.sendall(answer)
+                with contextlib.suppress(OSError):  # the client hears it, and hangs up
+                    if announced:
+                        stream.unwrap()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        there = ["--address", address, *person(pki, "viewer")]
+        assert tried.ctl(*there, "--json", "members") == (0, "[]\n", "")
+        code, err = tried.refused(*there, "--json", "members")
+        thread.join(10)
+    assert code == 3
+    assert f"the daemon at {address} broke the connection off" in err
 
 
 def test_a_file_at_fault_is_named(pki: Pki, tried: Tried, tmp_path: Path) -> None:
