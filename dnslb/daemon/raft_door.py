@@ -1,0 +1,179 @@
+"""The raft address: streams between members and, for people at a distance, the control API.
+
+Not what members tell each other (`dnslb.election.raft`), nor who may do what
+(`dnslb.control.permission`): this opens the port, makes sure who is at the other end, hands on.
+
+Law: with certificates both ends of every stream have shown one; without them only loopback is
+served, unless that was asked for, loudly.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import trio
+
+from dnslb.control.handlers import Handlers
+from dnslb.control.permission import Permission
+from dnslb.control.remote import make_remote_server
+from dnslb.daemon.config import RaftConfig
+from dnslb.metrics.counters import Counters
+from dnslb.net.clock import mono_s
+from dnslb.net.http_limits import Refusal
+from dnslb.net.http_server import HttpServer
+from dnslb.net.listen import bound_port, open_tcp, split_address
+from dnslb.net.peer import Peer
+from dnslb.net.shared_port import SharedPort
+from dnslb.net.tls import (
+    CertificateNames,
+    ReloadingContext,
+    TlsError,
+    TlsFiles,
+    client_context,
+    server_context,
+)
+
+log = logging.getLogger(__name__)
+
+Accept = Callable[[trio.abc.Stream, bytes], Awaitable[None]]
+"""Serves a stream that another member dialled; the bytes were read from it already."""
+Dial = Callable[[str], Awaitable[trio.abc.Stream]]
+"""A stream to ``host:port``; raises OSError or trio.BrokenResourceError."""
+
+LISTENER = "raft"
+CLOSE_S_MAX = 1.0
+NAMED_AGAIN_S = 3600.0
+NAMED_MAX = 256
+
+
+class RaftDoor:
+    """Opened before anything else begins, served once the control API is there."""
+
+    def __init__(self, config: RaftConfig, control_socket: Path, counters: Counters) -> None:
+        self._config = config
+        self._permission = Permission(str(control_socket), insecure=config.insecure)
+        self._counters = counters
+        self._listeners: list[trio.SocketListener] = []
+        self._as_server: ReloadingContext | None = None
+        self._as_client: ReloadingContext | None = None
+        self._serving: tuple[SharedPort, HttpServer] | None = None
+        self._named: dict[tuple[object, str], float] = {}
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; 0 while it is not open."""
+        return bound_port(self._listeners[0]) if self._listeners else 0
+
+    @property
+    def tls_problem(self) -> TlsError | None:
+        """Why the newest certificate files are not in force, if they are not."""
+        return self._as_server.problem if self._as_server else None
+
+    async def open(self) -> None:
+        """Reads the certificates and opens the sockets. Raises `TlsError` or `ListenError`."""
+        config = self._config
+        if config.tls is not None:
+            files = TlsFiles(config.tls.ca, config.tls.crt, config.tls.key)
+            self._as_server = ReloadingContext(files, server_context, on_problem=_on_tls_problem)
+            # Of the same files: its problems are those that were told already.
+            self._as_client = ReloadingContext(
+                files, client_context, on_problem=lambda error: log.debug("%s", error)
+            )
+        elif config.insecure:
+            log.warning(
+                "-raft-insecure: whoever reaches %s can speak as a member and decide what is in "
+                "DNS; dnslb pki makes certificates",
+                config.bind,
+            )
+        self._listeners = await open_tcp(config.bind.port, config.bind.host)
+
+    # ------------------------------------------------------------------- the other ends of streams
+
+    def secured(self, dial: Dial) -> Dial:
+        """``dial`` with a TLS handshake after it, where there are certificates."""
+
+        async def dial_tls(address: str) -> trio.abc.Stream:
+            stream = await dial(address)
+            if self._as_client is None:
+                return stream
+            host, _ = split_address(address)
+            secured = trio.SSLStream(stream, self._as_client.context(), server_hostname=host)
+            try:
+                await secured.do_handshake()
+            except BaseException:
+                await trio.aclose_forcefully(secured)
+                raise
+            return secured
+
+        return dial_tls
+
+    def prove(self, stream: trio.abc.Stream, instance_id: str) -> str | None:
+        """Why the other end is not the member ``instance_id``; None when it is, or when there
+        are no certificates to tell by. After the handshake only."""
+        if self._as_server is None:
+            return None
+        if not isinstance(stream, trio.SSLStream):
+            return "the stream is not encrypted"
+        names = CertificateNames.from_peercert(stream.getpeercert())
+        return names.why_not_member(instance_id)
+
+    # ---------------------------------------------------------------------------------- serving
+
+    async def serve(
+        self,
+        handlers: Handlers,
+        accept: Accept,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serves until it is shut and its clients have left; what ``accept`` raises ends it."""
+
+        async def others(stream: trio.abc.Stream, *, received: bytes, peer: Peer) -> None:
+            await accept(stream, received)
+
+        remote = make_remote_server(
+            handlers, self._permission, on_error=self._failed, on_refused=self._refused
+        )
+        shared = SharedPort(
+            http=remote.serve_stream,
+            others=others,
+            tls=self._as_server.context if self._as_server else None,
+            on_refused=self._refused,
+        )
+        self._serving = shared, remote
+        await shared.serve(self._listeners, task_status=task_status)
+
+    def shut(self) -> None:
+        """Takes no more connections and ends those of HTTP; the members' are `accept`'s."""
+        for server in self._serving or ():
+            server.shutdown()
+
+    async def aclose(self) -> None:
+        with trio.move_on_after(CLOSE_S_MAX, shield=True):
+            for listener in self._listeners:
+                await listener.aclose()
+
+    def _failed(self, error: Exception) -> None:
+        self._counters.faults += 1
+        log.error("a request could not be answered", exc_info=error)
+
+    def _refused(self, kind: Refusal, peer: Peer, sentence: str) -> None:
+        self._counters.refused[(LISTENER, kind.value)] += 1
+        # A member with a wrong certificate is worth a line, but anybody can fill the log.
+        new = kind is Refusal.HANDSHAKE_FAILED and self._is_new((peer.account, sentence))
+        log.log(logging.WARNING if new else logging.DEBUG, "raft: refused %s: %s", peer, sentence)
+
+    def _is_new(self, what: tuple[object, str]) -> bool:
+        now = mono_s()
+        if now - self._named.get(what, -NAMED_AGAIN_S) < NAMED_AGAIN_S:
+            return False
+        if len(self._named) >= NAMED_MAX:
+            del self._named[next(iter(self._named))]
+        self._named[what] = now
+        return True
+
+
+def _on_tls_problem(error: TlsError) -> None:
+    log.error("%s; the certificate in force stays", error)
