@@ -15,8 +15,9 @@ import trio
 from dnslb.daemon.command_line import run
 from dnslb.daemon.verbs import canary as canary_module, check_provider
 from dnslb.daemon.verbs.canary import Canary
-from dnslb.errors import ProviderTemporary
+from dnslb.errors import ProviderRefusal, ProviderTemporary
 from dnslb.model.lease import FencingToken
+from dnslb.model.rrset import RRset
 from dnslb.providers import marker
 from tests.system import stage
 from tests.system.grounds import ZONE, AutoDnsGround, BindGround, Ground
@@ -247,6 +248,37 @@ def test_an_interrupted_canary_is_removed(
     assert check.ground.values(CANARY) == set()
     assert check.ground.markers() == []
     assert check.ground.foreign() == foreign
+
+
+def test_a_ttl_that_is_refused_is_told_and_another_one_tried(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Canary._write
+
+    async def refuse(canary: Canary, wanted: RRset | None, token: Any = None) -> float:
+        if wanted is not None and wanted.ttl < 30:
+            raise ProviderRefusal("at least 30 s")
+        return await write(canary, wanted, token)
+
+    monkeypatch.setattr(Canary, "_write", refuse)
+    code, shown = check.json("--canary", CANARY)
+    assert code == 0
+    assert shown["canary"]["ttl_stands"] == 60
+    assert "a TTL of 1 s was refused: at least 30 s" in [f["sentence"] for f in shown["findings"]]
+
+
+def test_a_canary_that_the_policy_refuses_says_so_once(
+    named: StartNamed, tmp_path: Path, capsys: Captured
+) -> None:
+    policy = POLICY.replace("zonesub A AAAA", "name www.%(zone)s. A AAAA")
+    check = Check(BindGround(tmp_path, named, policy), tmp_path, capsys)
+    code, shown = check.json("--canary", CANARY)
+    assert code == 1
+    troubled = [f for f in shown["findings"] if f["level"] != "ok"]
+    assert [f["subject"] for f in troubled] == [CANARY]
+    assert "refuses to change" in troubled[0]["sentence"]
+    assert shown["canary"]["left"] is None
+    assert check.ground.markers() == []
 
 
 def test_a_canary_that_takes_too_long_is_removed(
