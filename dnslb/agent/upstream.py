@@ -8,11 +8,8 @@ is no failure: the request is sent once more, on a fresh one.
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
@@ -20,14 +17,14 @@ import trio
 
 from dnslb.errors import SourceError
 from dnslb.model.report import bounded_message
-from dnslb.net.tls import handshake_sentence, hung_up_sentence
+from dnslb.net.http_failure import transport_sentence
+from dnslb.net.tls import hung_up_sentence
 from dnslb.sources.healthd_codec import MONITORS_TYPE
 
 TIMEOUT_S = 3.0
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 # Longer than the usual silence between two requests, shorter than what drops idle connections.
 KEPT_OPEN_S = 60.0
-_HANG_UPS = frozenset({None, errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 
 
 class UpstreamError(SourceError):
@@ -109,7 +106,7 @@ class Upstream:
                 except httpx.TransportError as error:
                     if not opened.connection and _may_be_stale(error):
                         continue
-                    raise UpstreamError(f"{self.url}: {_sentence(error)}") from error
+                    raise UpstreamError(f"{self.url}: {transport_sentence(error)}") from error
                 except httpx.HTTPError as error:
                     raise UpstreamError(f"{self.url}: {_one_line(str(error))}") from error
                 self._check(response, content)
@@ -177,38 +174,6 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request) -> tuple[http
 def _may_be_stale(error: httpx.TransportError) -> bool:
     """Whether this is how a connection looks that was closed while it was idle."""
     return isinstance(error, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError)
-
-
-def _sentence(error: httpx.TransportError) -> str:
-    """What went wrong, for an operator."""
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLError):
-            if not isinstance(cause, ssl.SSLEOFError):
-                return handshake_sentence(error)
-        elif isinstance(cause, socket.gaierror):
-            return "the host name cannot be resolved"
-        elif isinstance(cause, OSError) and cause.errno not in _HANG_UPS:
-            return os.strerror(cause.errno or 0).lower()
-    if isinstance(error, httpx.ConnectError):
-        return f"{handshake_sentence(error)}; it may have refused our certificate"
-    if not isinstance(error, httpx.RemoteProtocolError) or "disconnected" in str(error):
-        return hung_up_sentence()
-    return _one_line(str(error)) or type(error).__name__
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, what caused it, and what is in groups among them; nearest first."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        if isinstance(one, BaseExceptionGroup):
-            waiting.extend(one.exceptions)
-        waiting.extend((one.__cause__, one.__context__))
 
 
 def _one_line(text: str) -> str:

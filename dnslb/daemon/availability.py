@@ -12,7 +12,6 @@ from dnslb.daemon.problems import Findings
 NOT_YET: tuple[tuple[str, str], ...] = (
     ("election", "raft"),
     ("election", "k8s"),
-    ("etcd", ""),
 )
 """(flag, value); an empty value stands for any."""
 

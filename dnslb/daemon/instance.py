@@ -23,6 +23,7 @@ from dnslb.daemon.config import Config
 from dnslb.daemon.doors import Doors
 from dnslb.daemon.event_log import EventLog
 from dnslb.daemon.mailbox import Mailbox
+from dnslb.daemon.monitor_list_worker import MonitorListWorker
 from dnslb.daemon.notices import Notices
 from dnslb.daemon.observations import Observations
 from dnslb.daemon.operations import DaemonOperations
@@ -121,6 +122,15 @@ class Instance:
         self.status: Watchable[Status] = Watchable(controller.status)
         self.operations = DaemonOperations(self.status, self.log, self.clock, self._tell)
         self._commits = CommitQueue(self._election.store, self._tell)
+        self.sources = SourceDesk(
+            self.config,
+            self.clock,
+            self._settings,
+            self._mailbox.deliver,
+            self.notices,
+            self.counters,
+            self._more_sources,
+        )
         self._reconciler = Reconciler(
             controller,
             self._mailbox,
@@ -132,11 +142,9 @@ class Instance:
             publish=self._publish_status,
             answer=self.operations.answer,
             verifier=self._verifier,
+            monitor_list=self._monitor_list_worker(),
         )
         self._reconciler.carry_out(first)
-        self.sources = SourceDesk(
-            self.config, self.clock, self._settings, self._mailbox.deliver, self._more_sources
-        )
 
     def _hands(self) -> Hands | None:
         publication = self.publication
@@ -144,6 +152,19 @@ class Instance:
             return None
         return Hands(
             publication.provider, self._gate, self.clock, self._tell, fence=publication.fence
+        )
+
+    def _monitor_list_worker(self) -> MonitorListWorker | None:
+        store = self.sources.monitor_list
+        if store is None:
+            return None
+        took_ms = self.counters.etcd_monitor_sync_ms
+        return MonitorListWorker(
+            store,
+            self._gate,
+            self.clock,
+            self.notices,
+            observe_s=lambda seconds: took_ms.observe(seconds * 1000),
         )
 
     async def _serve_doors(

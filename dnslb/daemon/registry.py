@@ -18,16 +18,19 @@ from dnslb.daemon.config import AutodnsConfig, BindConfig, Config, FileConfig, O
 from dnslb.daemon.logs import log_exchange
 from dnslb.daemon.octodns_table import revealed, secrets_within
 from dnslb.errors import ConfigError
+from dnslb.metrics.counters import Counters
 from dnslb.model.lease import Lease
 from dnslb.net.clock import Clock
 from dnslb.ports.cluster import Cluster
 from dnslb.ports.elector import Elector
 from dnslb.ports.fence import Fence
+from dnslb.ports.monitor_list import MonitorListStore
 from dnslb.ports.noticeboard import Noticeboard
 from dnslb.ports.provider import Provider
 from dnslb.ports.source import Source
 from dnslb.ports.state_store import StateStore
 from dnslb.ports.verifier import Verifier
+from dnslb.ports.watched import Watched
 
 if TYPE_CHECKING:
     from dnslb.verify.exchange import Exchange
@@ -215,12 +218,16 @@ class LocalSource(Source, Protocol):
     def void_in_flight(self) -> None: ...
 
 
-class ListeningSource(Source, Protocol):
-    """A source with sockets, which are opened before anything else begins."""
+class OpenedSource(Source, Protocol):
+    """A source with files or sockets, which are opened before anything else begins."""
 
     async def open(self) -> None: ...
 
     async def aclose(self) -> None: ...
+
+
+class StoreSource(OpenedSource, MonitorListStore, Protocol):
+    """A source in whose store the monitor list stands as well."""
 
 
 def make_prober(config: Config, clock: Clock) -> LocalSource:
@@ -232,7 +239,7 @@ def make_prober(config: Config, clock: Clock) -> LocalSource:
 
 def make_receiver(
     config: Config, clock: Clock, agents: Callable[[], Collection[str]]
-) -> ListeningSource | None:
+) -> OpenedSource | None:
     """Where agents report; None without ``-healthd-listen``."""
     if config.healthd is None:
         return None
@@ -246,4 +253,33 @@ def make_receiver(
         files=TlsFiles(ca=healthd.ca, cert=healthd.crt, key=healthd.key),
         agents=agents,
         clock=clock,
+    )
+
+
+def make_store_source(
+    config: Config,
+    clock: Clock,
+    agents: Watched[tuple[str, ...]],
+    notices: Noticeboard,
+    counters: Counters,
+) -> StoreSource | None:
+    """Where a healthd keeps its reports; None without ``-etcd``."""
+    if config.etcd is None:
+        return None
+    from dnslb.net.tls import TlsFiles  # noqa: PLC0415 - lazy: start-up
+    from dnslb.sources.etcd import EtcdSource  # noqa: PLC0415 - lazy: start-up
+    from dnslb.sources.etcd_http import EtcdHttp  # noqa: PLC0415 - lazy: start-up
+
+    etcd = config.etcd
+    return EtcdSource(
+        EtcdHttp(etcd.urls, TlsFiles(ca=etcd.tls.ca, cert=etcd.tls.crt, key=etcd.tls.key)),
+        api=etcd.api,
+        look_s=etcd.interval_monitoring_s,
+        agents=agents,
+        clock=clock,
+        notices=notices,
+        user=etcd.user,
+        password=etcd.password.reveal if etcd.password is not None else str,
+        on_error=counters.count_etcd_error,
+        observe_read_s=lambda seconds: counters.etcd_sync_ms.observe(seconds * 1000),
     )

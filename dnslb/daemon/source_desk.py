@@ -12,14 +12,17 @@ import trio
 from dnslb.daemon import registry
 from dnslb.daemon.config import Config
 from dnslb.decide.settings import Settings
+from dnslb.metrics.counters import Counters
 from dnslb.model.loadbalancer import MonitorList
 from dnslb.net.clock import Clock
 from dnslb.net.watchable import Watchable
+from dnslb.ports.monitor_list import MonitorListStore
+from dnslb.ports.noticeboard import Noticeboard
 from dnslb.ports.source import Deliver, Source
 
 
 class SourceDesk:
-    """The prober runs while this instance is one of the agents, the receiver always."""
+    """The prober runs while this instance is one of the agents, the receiver and etcd always."""
 
     def __init__(
         self,
@@ -27,6 +30,8 @@ class SourceDesk:
         clock: Clock,
         settings: Settings,
         deliver: Deliver,
+        notices: Noticeboard,
+        counters: Counters,
         more: Sequence[Source] = (),
     ) -> None:
         self._config = config
@@ -35,31 +40,34 @@ class SourceDesk:
         self._deliver = deliver
         self._more = more
         self._monitors: Watchable[MonitorList] = Watchable(settings.monitors)
-        self._receiver = registry.make_receiver(config, clock, self._agents)
+        self._agents: Watchable[tuple[str, ...]] = Watchable(settings.agents)
+        self._store = registry.make_store_source(config, clock, self._agents, notices, counters)
+        receiver = registry.make_receiver(config, clock, lambda: self._agents.value)
+        self._opened = [source for source in (receiver, self._store) if source is not None]
         self._prober: registry.LocalSource | None = None
         self._prober_scope: trio.CancelScope | None = None
         self._nursery: trio.Nursery | None = None
 
-    def _agents(self) -> tuple[str, ...]:
-        return self._settings.agents
+    @property
+    def monitor_list(self) -> MonitorListStore | None:
+        """Where agents that do not ask us find the monitor list, if anywhere."""
+        return self._store
 
     async def open(self) -> None:
-        """Opens what listens. Raises `TlsError` or `ListenError`."""
-        if self._receiver is not None:
-            await self._receiver.open()
+        """Opens what listens, and files. Raises `TlsError` or `ListenError`."""
+        for source in self._opened:
+            await source.open()
 
     async def aclose(self) -> None:
-        if self._receiver is not None:
+        for source in self._opened:
             with trio.move_on_after(1, shield=True):
-                await self._receiver.aclose()
+                await source.aclose()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs all sources until cancelled or stopped."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            if self._receiver is not None:
-                nursery.start_soon(self._receiver.run, self._deliver, self._monitors)
-            for source in self._more:
+            for source in (*self._opened, *self._more):
                 nursery.start_soon(source.run, self._deliver, self._monitors)
             self._fit_prober()
             task_status.started()
@@ -73,6 +81,8 @@ class SourceDesk:
         self._settings = settings
         if settings.monitors != self._monitors.value:
             self._monitors.set(settings.monitors)
+        if settings.agents != self._agents.value:
+            self._agents.set(settings.agents)
         self._fit_prober()
 
     def void_in_flight(self) -> None:

@@ -65,6 +65,10 @@ class Counters:
         )
     )
 
+    def count_etcd_error(self) -> None:
+        """A reading or writing at etcd failed."""
+        self.etcd_errors += 1
+
     def count_stall(self, stalled_s: float) -> None:
         """The event loop stood still for so long; the controller counts how often."""
         self.stalled_s_max = max(self.stalled_s_max, stalled_s)

@@ -31,6 +31,7 @@ from dnslb.ports.source import Deliver
 from dnslb.ports.watched import Watched
 from dnslb.sources.healthd_codec import MONITORS_TYPE, STATUSES_BYTES_MAX, WireMonitors
 from dnslb.sources.healthd_intake import Intake, Post, TooFast
+from dnslb.sources.repeats import Repeats, few
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +44,6 @@ LIMITS = Limits(
 KEPT_BODIES_BYTES_MAX = 32 * 1024 * 1024
 POSITION_SETTLES_S = 120.0
 """Four times an agent's sync interval: by then all have fetched a new list from someone."""
-NAMED_AGAIN_S = 3600.0
-NAMED_MAX = 1000
-LEFT_OUT_NAMED_MAX = 5
 
 Agents = Callable[[], Collection[str]]
 
@@ -71,7 +69,7 @@ class HealthdReceiver:
         self._files = files
         self._agents = agents
         self._clock = clock
-        self._notices = _Notices()
+        self._notices = Repeats()
         self._listeners: Sequence[trio.SocketListener] = ()
         self._tls: ReloadingContext | None = None
         self._counts: Counter[str] = Counter()
@@ -236,7 +234,7 @@ class HealthdReceiver:
                 "agent %s understands only the old list, which leaves out %d monitors: %s",
                 intake.agent,
                 len(wire.left_out),
-                _few(wire.left_out),
+                few(wire.left_out),
             )
         return Response(body=wire.legacy_body)
 
@@ -283,23 +281,6 @@ class HealthdReceiver:
         log.error("a request failed through a fault of ours", exc_info=error)
 
 
-class _Notices:
-    """Which warnings were given lately: the same one again only after `NAMED_AGAIN_S`."""
-
-    def __init__(self) -> None:
-        self._given: dict[tuple[object, ...], float] = {}
-
-    def is_news(self, key: tuple[object, ...], at_mono: float) -> bool:
-        given_at = self._given.pop(key, None)
-        if len(self._given) >= NAMED_MAX:
-            del self._given[next(iter(self._given))]
-        if given_at is not None and at_mono - given_at < NAMED_AGAIN_S:
-            self._given[key] = given_at
-            return False
-        self._given[key] = at_mono
-        return True
-
-
 def _on_tls_problem(error: TlsError) -> None:
     log.error("%s; the certificate in force stays", error)
 
@@ -310,11 +291,6 @@ def _media_type(header: str) -> str:
 
 def _accepts_rich(header: str) -> bool:
     return any(_media_type(part) == MONITORS_TYPE for part in header.split(","))
-
-
-def _few(urls: Sequence[str]) -> str:
-    more = len(urls) - LEFT_OUT_NAMED_MAX
-    return ", ".join(urls[:LEFT_OUT_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def _ascii(text: str) -> str:

@@ -292,8 +292,6 @@ def test_tables_that_are_none(loader: Loader) -> None:
 def test_what_this_version_cannot_do_is_one_sentence(loader: Loader, tmp_path: Path) -> None:
     raft = ["-election=raft", "-raft-address=localhost:1", f"-raft-dir={tmp_path}"]
     assert loader.problems(argv=raft) == ["-election: election raft is not in this version yet"]
-    argv = [*MINIMAL, "-etcd=http://192.0.2.1:2379", "-agent=a"]
-    assert loader.problems(argv=argv) == ["-etcd: etcd is not in this version yet"]
 
 
 def test_verification_can_be_switched_off(loader: Loader) -> None:
