@@ -10,17 +10,20 @@ served, unless that was asked for, loudly.
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import trio
 
+from dnslb.api.codec import to_time
 from dnslb.control.handlers import Handlers
 from dnslb.control.permission import Permission
 from dnslb.control.remote import make_remote_server
 from dnslb.daemon.config import RaftConfig
 from dnslb.metrics.counters import Counters
-from dnslb.net.clock import mono_s
+from dnslb.model.status import Severity
+from dnslb.net.clock import mono_s, wall_s
 from dnslb.net.http_limits import Refusal
 from dnslb.net.http_server import HttpServer
 from dnslb.net.listen import bound_port, open_tcp, split_address
@@ -34,6 +37,8 @@ from dnslb.net.tls import (
     client_context,
     server_context,
 )
+from dnslb.net.tls_own import OwnCertificate, read_own
+from dnslb.ports.noticeboard import Noticeboard
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +51,23 @@ LISTENER = "raft"
 CLOSE_S_MAX = 1.0
 NAMED_AGAIN_S = 3600.0
 NAMED_MAX = 256
+LOOK_S = 600.0
+ENDS_SOON_S = 30 * 86_400.0
+ENDS_SOON_SHARE = 0.2
+"""Of its whole life: what is renewed every day by a program is not told of every day."""
+ENDS, NOT_IN_FORCE = "certificate-ends", "certificate-not-in-force"
 
 
 class RaftDoor:
     """Opened before anything else begins, served once the control API is there."""
 
-    def __init__(self, config: RaftConfig, control_socket: Path, counters: Counters) -> None:
+    def __init__(
+        self, config: RaftConfig, instance_id: str, control_socket: Path, counters: Counters
+    ) -> None:
         self._config = config
-        self._permission = Permission(str(control_socket), insecure=config.insecure)
+        self._instance_id = instance_id
+        self._own: OwnCertificate | None = None
+        self.permission = Permission(str(control_socket), insecure=config.insecure)
         self._counters = counters
         self._listeners: list[trio.SocketListener] = []
         self._as_server: ReloadingContext | None = None
@@ -76,10 +90,12 @@ class RaftDoor:
         config = self._config
         if config.tls is not None:
             files = TlsFiles(config.tls.ca, config.tls.crt, config.tls.key)
-            self._as_server = ReloadingContext(files, server_context, on_problem=_on_tls_problem)
+            self._as_server = ReloadingContext(
+                files, self._server_context, on_problem=_on_tls_problem
+            )
             # Of the same files: its problems are those that were told already.
             self._as_client = ReloadingContext(
-                files, client_context, on_problem=lambda error: log.debug("%s", error)
+                files, self._client_context, on_problem=lambda error: log.debug("%s", error)
             )
         elif config.insecure:
             log.warning(
@@ -88,6 +104,50 @@ class RaftDoor:
                 config.bind,
             )
         self._listeners = await open_tcp(config.bind.port, config.bind.host)
+
+    # ----------------------------------------------------------------------- our own certificate
+
+    def _server_context(self, files: TlsFiles) -> ssl.SSLContext:
+        self._own = self._check(files)
+        return server_context(files)
+
+    def _client_context(self, files: TlsFiles) -> ssl.SSLContext:
+        self._check(files)
+        return client_context(files)
+
+    def _check(self, files: TlsFiles) -> OwnCertificate:
+        """Finds at the start what the other members would find at night. Raises `TlsError`."""
+        own = read_own(files, self._config.address.host)
+        why = own.names.why_not_member(self._instance_id)
+        if why is not None:
+            raise TlsError(
+                f"{files.cert}: {why} (dnslb pki issue {self._instance_id} -role member)"
+            )
+        return own
+
+    async def watch(self, notices: Noticeboard) -> None:
+        """Says in time that our certificate ends, and that newer files are not in force."""
+        while True:
+            self.look(notices, wall_s())
+            await trio.sleep(LOOK_S)
+
+    def look(self, notices: Noticeboard, wall: float) -> None:
+        """One look of `watch`."""
+        if self._as_server is None or self._own is None:
+            return
+        self._as_server.context()  # which reads the files again if they have changed
+        problem, own, subject = self._as_server.problem, self._own, self._instance_id
+        if problem is None:
+            notices.clear(NOT_IN_FORCE, subject)
+        else:
+            sentence = f"{problem}; the old one is in force, and the next start will fail"
+            notices.put("warning", NOT_IN_FORCE, subject, sentence, "put the right files there")
+        if (said := _said_of(own, wall)) is None:
+            notices.clear(ENDS, subject)
+        else:
+            step = "put a new pair in its place; no restart is needed"
+            severity, sentence = said
+            notices.put(severity, ENDS, subject, sentence, step)
 
     # ------------------------------------------------------------------- the other ends of streams
 
@@ -134,7 +194,7 @@ class RaftDoor:
             await accept(stream, received)
 
         remote = make_remote_server(
-            handlers, self._permission, on_error=self._failed, on_refused=self._refused
+            handlers, self.permission, on_error=self._failed, on_refused=self._refused
         )
         shared = SharedPort(
             http=remote.serve_stream,
@@ -173,6 +233,19 @@ class RaftDoor:
             del self._named[next(iter(self._named))]
         self._named[what] = now
         return True
+
+
+def _said_of(own: OwnCertificate, wall: float) -> tuple[Severity, str] | None:
+    """What a person should know about how long our certificate is valid; None: nothing."""
+    ends, begins = to_time(own.ends_wall), to_time(own.begins_wall)
+    soon_s = min(ENDS_SOON_S, ENDS_SOON_SHARE * (own.ends_wall - own.begins_wall))
+    if own.ends_wall <= wall:
+        return "critical", f"this member's certificate expired at {ends}: no other speaks to it"
+    if own.begins_wall > wall:
+        return "critical", f"this member's certificate is not valid before {begins}"
+    if own.ends_wall <= wall + soon_s:
+        return "warning", f"this member's certificate is valid until {ends} only"
+    return None
 
 
 def _on_tls_problem(error: TlsError) -> None:
