@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from dnslb.errors import ProviderTemporary
+from dnslb.errors import ConfigError, ProviderTemporary
 from dnslb.model.capabilities import Capabilities
 from dnslb.model.lease import FencingToken
 from dnslb.model.outcome import Receipt
@@ -41,6 +41,7 @@ from dnslb.providers.octodns_wire import (
     Stands,
     Swap,
     WriteZone,
+    to_line,
 )
 
 BATCH_MAX = 100
@@ -60,7 +61,7 @@ class OctodnsProvider:
     texts among them are known to be secret. ``zones``: the zones to be used; empty: those that
     the class lists. ``accepted``: the worst manner of writing that a person accepted.
     ``ownership``: keep the marker of each zone. Raises `InvalidValue` for an owner id that does
-    not fit into a marker."""
+    not fit into a marker, and `ConfigError` for settings that cannot be handed on."""
 
     def __init__(
         self,
@@ -76,9 +77,15 @@ class OctodnsProvider:
     ) -> None:
         if ownership:
             marker.to_text(FencingToken(owner_id, 10**17, 10**17, "0" * 32))
-        self._passes = Passes(
-            ProviderClass(class_name, settings, accepted), Scrub(secrets, settings)
-        )
+        provider = ProviderClass(class_name, settings, accepted)
+        try:
+            to_line(provider)
+        except UnicodeEncodeError:
+            # Without its cause, which holds the text.
+            raise ConfigError(
+                "[octodns] holds a text that is no UTF-8, which cannot be handed to the class"
+            ) from None
+        self._passes = Passes(provider, Scrub(secrets, settings))
         self._directory = Directory(self._passes, class_name, zones)
         self._fence = OctodnsFence(self._passes, owner_id) if ownership else None
         self._clock = clock or Clock()

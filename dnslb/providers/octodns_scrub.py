@@ -71,7 +71,7 @@ def _spellings(secret: str) -> Iterator[str]:
     """As written, and as URLs, JSON and `repr` write it; long texts, such as keys, by the line."""
     yield secret
     for way in (quote, quote_plus):
-        yield way(secret, safe="")
+        yield way(secret.encode(errors="surrogatepass"), safe="")
     for ascii_only in (True, False):
         yield json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
     yield repr(secret)[1:-1]

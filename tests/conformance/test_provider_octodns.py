@@ -1,7 +1,7 @@
 """The octoDNS bridge keeps what every provider keeps: with zones in YAML, and with a real BIND.
 
 Each pass is a process, so this is slow. What does not depend on the class (where a zone is found,
-what a plan may say) is tried with YAML alone.
+what a plan may say, who may take the marker) is tried with YAML alone.
 """
 
 from __future__ import annotations
@@ -106,11 +106,9 @@ class TestOctodnsProviderWithYaml(ProviderSuite, FenceSuite):
         return YamlBench(tmp_path)
 
 
-class TestOctodnsProviderWithBind(ProviderSuite, FenceSuite):
-    async def mark(self, bench: FenceBench, token: FencingToken) -> None:
-        assert isinstance(bench, BindBench)
-        text = f'"{marker.to_text(token)}"'
-        bench.named.change(ZONE, lambda update: update.add("_dnslb", 300, "TXT", text))
+class TestOctodnsProviderWithBind(ProviderSuite):
+    test_fence_is_taken = FenceSuite.test_a_newer_token_takes_over_and_shuts_the_older_one_out
+    test_fence_touches_nothing_else = FenceSuite.test_nothing_else_is_touched
 
     @pytest.fixture
     def bench(self, named: StartNamed) -> BindBench:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,16 @@ from typing import Any
 import pytest
 import trio
 
-from dnslb.errors import OutcomeUnknown, ProviderConflict, ProviderError, ProviderTemporary
+from dnslb.errors import (
+    ConfigError,
+    OutcomeUnknown,
+    ProviderConflict,
+    ProviderError,
+    ProviderTemporary,
+)
 from dnslb.net.clock import FakeClock
 from dnslb.providers import octodns as bridge, octodns_process
-from dnslb.providers.octodns import PreparedOctodnsWrite
+from dnslb.providers.octodns import OctodnsProvider, PreparedOctodnsWrite
 from dnslb.providers.octodns_passes import PROCESSES_MAX, Passes
 from dnslb.providers.octodns_process import Worker
 from dnslb.providers.octodns_scrub import Scrub
@@ -319,6 +326,14 @@ async def test_only_so_many_processes_run_at_once(monkeypatch: pytest.MonkeyPatc
     async with passes.worker("Trying"):
         assert passes._places.borrowed_tokens == 1
     assert passes._places.borrowed_tokens == 0
+
+
+def test_settings_that_cannot_be_handed_on_are_a_mistake() -> None:
+    # As an environment variable has it whose bytes are no text.
+    with pytest.raises(ConfigError, match="no UTF-8") as raised:
+        OctodnsProvider("a.B", {"a": [f"{SECRET}\udc80"]}, "o")
+    shown = "".join(traceback.format_exception(raised.value))
+    assert SECRET not in shown
 
 
 def test_octodns_is_not_loaded_into_the_daemon() -> None:
