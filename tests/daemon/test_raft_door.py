@@ -280,7 +280,12 @@ async def test_a_new_certificate_of_somebody_else_is_not_put_in_force(
         (row,) = notices.added_to(picture()).attention
         assert (row.severity, row.kind) == ("warning", "certificate-not-in-force")
         assert "the certificate of 'fra-2' is for 'fra-2', not for 'fra-1'" in row.sentence
-        await knock(house)
+        # As a client, too, it goes on with the old one.
+        stream = await house.door.secured(tcp)(house.address)
+        await stream.send_all(MAGIC)
+        assert await stream.receive_some() == MAGIC
+        await trio.aclose_forcefully(stream)
+        assert house.proofs[-1][0] is None
 
 
 DAY_S = 86_400.0
