@@ -177,12 +177,17 @@ def find_leader(
                 return RemoteClient(leader, timeout_s, credentials)
             if deadline.left_s <= 0:
                 break
-        listed = "".join(f"\n  {member}: {why}" for member, why in reasons.items())
+        listed = "".join(f"\n  {member}: {_short(why)}" for member, why in reasons.items())
         if not heard:
-            raise Unreached(f"no member of the cluster is reached:{listed}")
+            raise Unreached(f"no member of the cluster is reached:{listed}\n{BY_OTHER_WAYS}")
         if deadline.left_s <= PAUSE_S:
             raise NoLeader(f"no leader within {timeout_s:g} s:{listed}")
         time.sleep(PAUSE_S)
+
+
+def _short(why: str) -> str:
+    """Without what the heading says already, or says once for all."""
+    return why.removeprefix("no daemon is reached: ").removesuffix(f"; {BY_OTHER_WAYS}")
 
 
 class _Probe:

@@ -65,9 +65,13 @@ def test_no_member_at_all(tried: Tried) -> None:
     words = ["--leader", "multi:///127.0.0.1:1,127.0.0.1:2", "status"]
     code, err = tried.refused(*words)
     assert code == 3
-    lines = err.splitlines()
-    assert lines[0] == "dnslbctl: no member of the cluster is reached:"
-    assert lines[2].startswith("  127.0.0.1:2: no daemon is reached: nobody listens at")
+    *lines, last = err.splitlines()
+    assert lines == [
+        "dnslbctl: no member of the cluster is reached:",
+        "  127.0.0.1:1: nobody listens at 127.0.0.1:1",
+        "  127.0.0.1:2: nobody listens at 127.0.0.1:2",
+    ]
+    assert "kubectl exec POD -- dnslbctl ..." in last
 
 
 def test_a_member_that_is_not_the_leader_is_followed(three: list[Member], tried: Tried) -> None:
