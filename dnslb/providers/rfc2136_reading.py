@@ -61,8 +61,10 @@ class Observed:
 
     def elsewhere(self, name: str) -> str:
         """Why nothing counts that stands at ``name`` in this zone; empty when it does."""
-        all_found = (self.found[name, rtype] for rtype in self.rtypes[name])
-        return next((found.elsewhere for found in all_found if found.elsewhere), "")
+        for rtype in self.rtypes[name]:
+            if why := self.found[name, rtype].elsewhere:
+                return why
+        return ""
 
     def records(self, name: str, rtype: str) -> Records:
         hidden = self.alias(name) or self.elsewhere(name)
@@ -72,8 +74,10 @@ class Observed:
         """The CNAME that stands at ``name``, if one does."""
         if self.elsewhere(name):
             return None
-        all_found = (self.found[name, rtype] for rtype in self.rtypes[name])
-        return next((found for found in all_found if found.alias.rdatas), None)
+        for rtype in self.rtypes[name]:
+            if (found := self.found[name, rtype]).alias.rdatas:
+                return found
+        return None
 
     def claims(self, names: Iterable[str]) -> list[Claim]:
         """What the zone holds if all this is true."""
