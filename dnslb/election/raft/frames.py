@@ -108,13 +108,14 @@ class FrameReader:
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who we are at this moment, for greetings. ``cluster_id``: of this directory, "" while it
-    waits."""
+    waits. ``leads``: so its configuration is the newest; a follower's may lack members."""
 
     id: str
     incarnation: str
     cluster_id: str
     command_version: int
     configuration: Configuration
+    leads: bool = False
 
     def hello(self, to: str, purpose: Literal["member", "probe"] = "member") -> Hello:
         return Hello(self.id, to, self.cluster_id, self.incarnation, self.command_version, purpose)
@@ -139,6 +140,6 @@ def why_refused(us: Identity, hello: Hello) -> str | None:
             f"{hello.id} lost its directory, or another one runs under its name: remove_server "
             f"{hello.id}, then add_voter."
         )
-    if member is None and us.cluster_id and not hello.cluster_id:
+    if member is None and us.cluster_id and (us.leads or not hello.cluster_id):
         return f"{hello.id} is not a member of this cluster: add_voter adds it."
     return None

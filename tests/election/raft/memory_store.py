@@ -53,7 +53,7 @@ class MemoryStore:
 
     def reopened(self) -> MemoryStore:
         """What a start finds after the power was lost."""
-        again = MemoryStore()
+        again = MemoryStore(self.durable.incarnation)
         again.durable, again.lazy = self.durable, self.lazy
         return again
 

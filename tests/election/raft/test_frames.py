@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -216,6 +217,7 @@ def test_a_greeting_that_is_none_is_refused(values: dict[str, Any]) -> None:
         (US, {"incarnation": "ff"}, "remove_server b, then add_voter"),
         (US, {"incarnation": "ff", "cluster_id": ""}, "remove_server b, then add_voter"),
         (US, {"id": "d", "cluster_id": ""}, "d is not a member of this cluster"),
+        (replace(US, leads=True), {"id": "z"}, "z is not a member of this cluster"),
     ],
 )
 def test_who_does_not_fit_is_refused_with_the_cure(

@@ -1,0 +1,201 @@
+"""A member at work: its core between the wire and the clock, in one trio task tree.
+
+Not consensus (`core`), not administration, and not an elector: those who decide what to propose,
+and whether to write, ask this.
+
+Law: one event at a time, and its frames leave in the order in which they were decided. A member
+whose core stopped (a full disk, a broken log) ends this task tree; nothing of it goes on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import trio
+
+from dnslb.election.raft.core import RaftMember
+from dnslb.election.raft.frames import Hello, Identity
+from dnslb.election.raft.ground import Effects, Finished
+from dnslb.election.raft.membership import Configuration
+from dnslb.election.raft.messages import Message
+from dnslb.election.raft.wire import Dial, Prove, Wire, dial_tcp, prove_nothing
+from dnslb.errors import CommandRefused
+from dnslb.model.instant import Now
+from dnslb.net.clock import Clock, wall_jump_s
+
+LATE_S = 0.001
+"""pysyncobj acts after its deadlines, not at them."""
+
+WALL_JUMP_S = 1.0
+"""By how much the wall clock may be set before the lease is dropped; slewing stays far below."""
+
+IDLE_S_MAX = 1.0
+"""The longest sleep of the ticker, so that a jump of the wall clock is noticed."""
+
+Changed = Callable[[], None]
+
+
+class RaftNode:
+    """``on_change`` is called after every event, in the same turn of the loop: whoever publishes
+    the lease looks at it then. Nothing in it may wait or begin another event."""
+
+    def __init__(
+        self,
+        member: RaftMember,
+        clock: Clock,
+        *,
+        on_change: Changed,
+        on_refusal: Callable[[str, str], None],
+        luck: random.Random,
+        dial: Dial = dial_tcp,
+        prove: Prove = prove_nothing,
+    ) -> None:
+        self.member = member
+        self.wire = Wire(self, dial=dial, prove=prove, luck=luck)
+        self._clock = clock
+        self._on_change = on_change
+        self._on_refusal = on_refusal
+        self._waiting: dict[int, trio.MemorySendChannel[Finished]] = {}
+        self._versions: dict[str, int] = {}
+        self._dialled: dict[str, str] | None = None
+        self._woken = trio.Event()
+        self._last: Now | None = None
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until cancelled. Raises `StoreError` or `BrokenLog` when the member stopped."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.wire.run)
+            self._dial_members()
+            task_status.started()
+            await self._tick()
+
+    async def _tick(self) -> None:
+        """Ticks when the member says so; each event may bring that nearer."""
+        while True:
+            due = self.member.deadline() + LATE_S
+            latest = self._clock.now().mono + IDLE_S_MAX
+            with trio.move_on_at(min(due, latest)):
+                await self._woken.wait()
+            self._woken = trio.Event()
+            if self._clock.now().mono >= min(due, latest):
+                self._carry_out(self.member.tick(self._now()))
+
+    def _now(self) -> Now:
+        """This instant; a wall clock that was set in between drops the lease (`safety.md` 1.1)."""
+        now = self._clock.now()
+        if self._last is not None and abs(wall_jump_s(self._last, now)) > WALL_JUMP_S:
+            self.member.drop_lease()
+        self._last = now
+        return now
+
+    def _carry_out(self, effects: Effects) -> None:
+        for peer, message in effects.frames:
+            self.wire.send(peer, message)
+        for finished in effects.finished:
+            channel = self._waiting.pop(finished.ticket, None)
+            if channel is not None:
+                channel.send_nowait(finished)
+        if self._dialled is not None:
+            self._dial_members()
+        self._woken.set()
+        self._on_change()
+
+    def _dial_members(self) -> None:
+        """A stream to each other member. A leader knows who belongs: it ends all other streams."""
+        members = self.member.configuration.members
+        addresses = {one.id: one.address for one in members if one.id != self.member.id}
+        if addresses != self._dialled:
+            self._dialled = addresses
+            self.wire.set_peers(addresses)
+        if self.member.role == "leader":
+            for peer in self.wire.peers - addresses.keys():
+                self.wire.hang_up(peer)
+
+    # -------------------------------------------------------------------------------- asking
+
+    async def propose(self, data: bytes, *, version: int = 1) -> Finished:
+        """Waits until it is known what became of it. Raises `CommandRefused`; a caller that is
+        cancelled does not know. A version that some member has not announced is refused."""
+        behind = [one for one in self._others() if self._versions.get(one, 1) < version]
+        if behind:
+            raise CommandRefused(
+                f"{', '.join(behind)} did not say that it would understand it (version "
+                f"{version}): start the newer dnslb everywhere first."
+            )
+        return await self._await(lambda now: self.member.propose(data, now, version=version))
+
+    async def propose_opaque(self, data: bytes) -> Finished:
+        """As `propose`, for bytes that are applied as nothing; empty for a barrier."""
+        return await self._await(lambda now: self.member.propose_opaque(data, now))
+
+    async def change(self, new: Configuration) -> Finished:
+        """As `propose`, for another configuration."""
+        return await self._await(lambda now: self.member.change(new, now))
+
+    async def verify(self, timeout_s: float) -> bool:
+        """Whether a majority still takes this for its leader, asked from now on."""
+        asked, effects = self.member.begin_round(self._now())
+        self._carry_out(effects)
+        with trio.move_on_after(timeout_s):
+            while (confirmed := self.member.confirmed(asked)) is None:
+                await self._woken.wait()
+                # The ticker takes the same event away; let it.
+                await trio.lowlevel.checkpoint()
+            return confirmed
+        return False
+
+    def transfer(self, target: str | None) -> str:
+        """Gives the lease up and asks ``target``, or the best heir, to stand; returns whom. Only
+        when no write is past the gate. Raises `CommandRefused`."""
+        heir, effects = self.member.transfer(target, self._now())
+        self._carry_out(effects)
+        return heir
+
+    def step_down(self) -> None:
+        """Leads no more."""
+        self._carry_out(self.member.step_down(self._now()))
+
+    def snapshot(self) -> None:
+        """Takes one now."""
+        self._carry_out(self.member.snapshot(self._now()))
+
+    async def _await(self, begin: Callable[[Now], tuple[int, Effects]]) -> Finished:
+        sending, receiving = trio.open_memory_channel[Finished](1)
+        ticket, effects = begin(self._now())
+        self._waiting[ticket] = sending
+        try:
+            self._carry_out(effects)
+            return await receiving.receive()
+        finally:
+            self._waiting.pop(ticket, None)
+
+    def _others(self) -> list[str]:
+        ids = (one.id for one in self.member.configuration.members)
+        return [one for one in ids if one != self.member.id]
+
+    # ------------------------------------------------------------------- what the wire tells
+
+    def identity(self) -> Identity:
+        journal = self.member.journal
+        return Identity(
+            self.member.id,
+            journal.incarnation,
+            journal.facts.cluster_id,
+            self.member.settings.command_version,
+            journal.configuration,
+            leads=self.member.role == "leader",
+        )
+
+    def connected(self, peer: str, hello: Hello) -> None:
+        self._versions[peer] = hello.command_version
+        self._carry_out(self.member.connected(peer, self._now()))
+
+    def disconnected(self, peer: str) -> None:
+        self._carry_out(self.member.disconnected(peer, self._now()))
+
+    def receive(self, peer: str, message: Message) -> None:
+        self._carry_out(self.member.receive(peer, message, self._now()))
+
+    def refused(self, peer: str, sentence: str) -> None:
+        self._on_refusal(peer, sentence)
