@@ -10,7 +10,6 @@ voter's promise. Only durations travel, never instants.
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 import msgspec
@@ -128,14 +127,11 @@ def to_bytes(message: Message) -> bytes:
 
 
 def from_bytes(data: bytes) -> Message:
-    """Raises `InvalidValue`; for NaN too, which passes every bound of msgspec's."""
+    """Raises `InvalidValue`."""
     try:
         message: Message = _decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError) as e:
         raise InvalidValue(f"this is no message of a member: {e}") from e
-    for name in ("lease_s", "left_s", "wait_s"):
-        if math.isnan(getattr(message, name, 0.0)):
-            raise InvalidValue(f"{name} is not a number")
     if isinstance(message, Append):
         for entry in message.entries:
             if not 0 < len(entry.command) <= COMMAND_BYTES_MAX:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import pytest
 import trio
@@ -14,23 +13,22 @@ from dnslb.election.raft.frames import (
     HELLO_BYTES_MAX,
     MAGIC,
     Hello,
-    Identity,
     Refusal,
     frame,
     greeting_frame,
     greeting_from_bytes,
 )
+from dnslb.election.raft.log import COMMAND_BYTES_MAX, Entry
 from dnslb.election.raft.messages import (
     MESSAGE_BYTES_MAX,
+    Append,
     Ask,
     Message,
     Outdated,
     to_bytes,
 )
 from dnslb.election.raft.wire import GREETING_S, GREETINGS_MAX, QUEUE_FRAMES_MAX, Wire
-from dnslb.errors import CommandRefused
 from tests.election.raft.network import SETTLED_S, Driver, identity, network, raw, read_frame
-from tests.election.raft.stage import configuration
 
 # ------------------------------------------------------------------------------------- together
 
@@ -177,6 +175,21 @@ async def test_a_queue_is_bounded_in_bytes_too(
         assert a.peers == frozenset()
 
 
+async def test_after_the_greeting_messages_may_be_large(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    large = Append(1, 1, 0.4, 1, 1, 1, 1, (Entry(bytes(COMMAND_BYTES_MAX), 2, 1),))
+    async with network() as net:
+        a, b = await net.add("a"), await net.add("b")
+        b.set_peers({"a": "a"})
+        await trio.sleep(SETTLED_S)
+        b.send("a", large)
+        a.send("b", large)
+        await trio.sleep(SETTLED_S)
+        assert net.drivers["a"].told[-1] == ("b", large)
+        assert net.drivers["b"].told[-1] == ("a", large)
+
+
 async def test_messages_to_nobody_are_gone(autojump_clock: trio.testing.MockClock) -> None:
     async with network() as net:
         a = await net.add("a")
@@ -192,7 +205,7 @@ async def test_messages_to_nobody_are_gone(autojump_clock: trio.testing.MockCloc
     [
         b"GET / HTTP/1.1\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01",
-        MAGIC[:-1] + b"\x02" + b"later version",
+        MAGIC[:-1] + b"\x02" + greeting_frame(Hello("b", "a", "c1", "ab", 1)),
         MAGIC + b"\xff\xff\xff\xff",
         MAGIC + (HELLO_BYTES_MAX + 1).to_bytes(4, "big"),
         MAGIC + frame(b"\x80"),
@@ -260,117 +273,6 @@ async def test_what_is_no_message_ends_the_stream_and_is_told(
         [sentence] = net.drivers["a"].sentences()
         assert sentence.startswith("b does not speak as a member")
         assert net.drivers["a"].told[-1] == ("disconnected", "b")
-
-
-# ----------------------------------------------------------------------------------- refusals
-
-
-async def test_who_is_refused_hears_why_and_so_do_we(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    async with network() as net:
-        await net.add("a")
-        b = await net.add("b")
-        net.drivers["b"].us = replace(identity("b"), incarnation="ff")
-        b.set_peers({"a": "a"})
-        await trio.sleep(SETTLED_S)
-        [sentence] = net.drivers["a"].sentences()
-        assert "remove_server b, then add_voter" in sentence
-        assert net.drivers["b"].sentences()[0] == f"a refuses: {sentence}"
-        assert ("connected", "b") not in net.drivers["a"].told
-
-
-async def test_whom_we_dialled_is_judged_too(autojump_clock: trio.testing.MockClock) -> None:
-    async with network() as net:
-        await net.add("a")
-        net.drivers["a"].us = replace(identity("a"), configuration=configuration("ab"))
-        b = await net.add("b")
-        other = (
-            configuration("ab")
-            .without("a")
-            .with_member(replace(configuration("a").members[0], incarnation="ee"))
-        )
-        net.drivers["b"].us = replace(identity("b"), configuration=other)
-        b.set_peers({"a": "a"})
-        await trio.sleep(SETTLED_S)
-        assert "remove_server a" in net.drivers["b"].sentences()[0]
-        assert b.peers == frozenset()
-
-
-async def test_another_id_at_the_address_is_named(autojump_clock: trio.testing.MockClock) -> None:
-    async with network() as net:
-        await net.add("a")
-        b = await net.add("b")
-        b.set_peers({"c": "a"})
-        await trio.sleep(1)
-        assert net.drivers["b"].sentences()[0] == (
-            "a refuses: This is a, not c: check the address of c."
-        )
-
-
-async def test_a_certificate_has_to_prove_the_id(autojump_clock: trio.testing.MockClock) -> None:
-    def of_c_only(_: trio.abc.Stream, one: str) -> str | None:
-        return None if one == "c" else f"the certificate is for 'c', not for {one!r}"
-
-    async with network() as net:
-        await net.add("a", prove=of_c_only)
-        b = await net.add("b")
-        b.set_peers({"a": "a"})
-        await trio.sleep(SETTLED_S)
-        assert net.drivers["a"].sentences() == ["the certificate is for 'c', not for 'b'"]
-    async with network() as net:
-        await net.add("a")
-        b = await net.add("b", prove=of_c_only)
-        b.set_peers({"a": "a"})
-        await trio.sleep(SETTLED_S)
-        assert "does not prove that it is a" in net.drivers["b"].sentences()[0]
-
-
-async def test_a_silent_address_is_given_up(autojump_clock: trio.testing.MockClock) -> None:
-    async with network() as net:
-        b = await net.add("b")
-        streams = []
-
-        async def dial(_: str) -> trio.abc.Stream:
-            await trio.lowlevel.checkpoint()
-            ours, theirs = trio.testing.memory_stream_pair()
-            streams.append(theirs)
-            return ours
-
-        b._dial = dial
-        b.set_peers({"a": "a"})
-        await trio.sleep(GREETING_S + 0.01)
-        assert net.drivers["b"].sentences() == ["a does not answer."]
-
-
-# -------------------------------------------------------------------------------------- probes
-
-
-async def test_a_probe_learns_who_answers_and_leaves_no_stream(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    async with network() as net:
-        await net.add("a")
-        b = await net.add("b")
-        net.drivers["a"].us = Identity("a", "77", "", 3, configuration("bc"))
-        hello = await b.probe("a", "a")
-        assert (hello.id, hello.incarnation, hello.cluster_id) == ("a", "77", "")
-        assert hello.command_version == 3
-        assert net.drivers["a"].told == net.drivers["b"].told == []
-
-
-@pytest.mark.parametrize(
-    ("peer", "address", "sentence"),
-    [("c", "a", "This is a, not c"), ("a", "nowhere", "cannot be reached")],
-)
-async def test_a_probe_that_finds_nobody_says_so(
-    peer: str, address: str, sentence: str, autojump_clock: trio.testing.MockClock
-) -> None:
-    async with network() as net:
-        await net.add("a")
-        b = await net.add("b")
-        with pytest.raises(CommandRefused, match=sentence):
-            await b.probe(peer, address)
 
 
 # ---------------------------------------------------------------------------------------- TCP
