@@ -41,8 +41,7 @@ _AFTER_RIVAL = Backoff(first_s=5.0, max_s=300.0, jitter=0.5)
 
 
 class MonitorListWorker:
-    """``observe_s`` gets the seconds that each write took; ``on_error`` is called for each that
-    failed."""
+    """``observe_s``: gets the seconds that each write took."""
 
     def __init__(
         self,
@@ -52,7 +51,6 @@ class MonitorListWorker:
         notices: Noticeboard,
         *,
         observe_s: Callable[[float], None] = lambda seconds: None,
-        on_error: Callable[[], None] = lambda: None,
         luck: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
@@ -60,7 +58,6 @@ class MonitorListWorker:
         self._clock = clock
         self._notices = notices
         self._observe_s = observe_s
-        self._on_error = on_error
         self._luck = luck
         self._wanted: KeepMonitorList | None = None
         self._changed = trio.Event()
@@ -155,7 +152,6 @@ class MonitorListWorker:
         return _AFTER_RIVAL.delay_s(rival, self._luck()) if rival > 0 else 0.0
 
     def _say_failed(self, error: SourceError) -> None:
-        self._on_error()
         sentence = (
             f"the monitor list cannot be written, so agents go on with the one they have: {error}"
         )

@@ -51,8 +51,7 @@ ETCD_INTERVAL_MONITORING = Flag(
     "etcd-interval-monitoring",
     duration(1, 3600),
     30.0,
-    "longest time between two looks at the monitor list in etcd, beside following its changes; "
-    "at least every 10 s all the same",
+    "time between two looks at the monitor list in etcd",
     belongs_to=_ETCD,
 )
 ETCD_CA = Flag(

@@ -1,4 +1,4 @@
-"""Asks the provider which zone serves a name, one name after the other.
+"""Asks the provider which zone serves a name, a few names at a time.
 
 Law: every name that was asked for is answered exactly once, a failure included, and a failure is
 never "no zone".
@@ -17,6 +17,7 @@ from dnslb.errors import ProviderError
 from dnslb.model.outcome import Failure
 
 FIND_S_MAX = 30.0
+AT_ONCE_MAX = 8
 
 
 class ZoneFinder:
@@ -31,9 +32,15 @@ class ZoneFinder:
 
     async def run(self) -> None:
         """Works until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for _ in range(AT_ONCE_MAX):
+                nursery.start_soon(self._work)
+
+    async def _work(self) -> None:
         while True:
             while not self._names:
-                self._wanted = trio.Event()
+                if self._wanted.is_set():
+                    self._wanted = trio.Event()
                 await self._wanted.wait()
             name = self._names.popleft()
             self._hands.tell(ZoneFound(name, await self._find(name)))

@@ -44,6 +44,8 @@ from dnslb.model.status import Status
 
 _TURNS_LOGGED_MAX = 20
 _LOADBALANCER_WEIGHT = 4
+_FOUND_WAIT_S = 0.25
+"""Of thousands of names whose zones are being found, not each is a reason to plan anew."""
 _ENDPOINTS_A_STEP = 1500
 """Evaluated in one step, so that no step holds the event loop for long."""
 
@@ -73,6 +75,8 @@ class Controller:
         self._evaluated: set[str] = set()
         self._due: dict[str, float] = {}
         self._out: list[Intent] = []
+        self._planned_mono = float("-inf")
+        self._plan_waits = False
         self._last_deadline: float | None = None
 
     @property
@@ -84,6 +88,11 @@ class Controller:
         """Takes one fact, decides anew whatever it concerns, and returns what is to be done."""
         self._out = []
         self._take(event, now)
+        self._plan_waits = (
+            isinstance(event, ZoneFound)
+            and self._zones.is_searching
+            and now.mono < self._planned_mono + _FOUND_WAIT_S
+        )
         self._evaluate(now)
         return self._out
 
@@ -262,7 +271,7 @@ class Controller:
             name for name in dirty if not self._writer.is_settled(self._balancers[name])
         )
         self._gate.refresh(self._agents, self._settings, now)
-        if not self._dirty:
+        if not (self._dirty or self._plan_waits):
             self._plan(now)
         leads = self._lease is not None
         self._out += self._writer.verify(leads, now)
@@ -300,6 +309,7 @@ class Controller:
     def _plan(self, now: Now) -> None:
         """What may go out, once everything that changed has been evaluated: never before, since
         the guard must see a failure whole."""
+        self._planned_mono = now.mono
         evaluated, self._evaluated = self._evaluated, set()
         evaluated &= self._balancers.keys()
         leads = self._lease is not None
@@ -374,6 +384,8 @@ class Controller:
             due += [self._writer.due_mono, self._store.next_due(now)]
         if (wait := attention.endless_due(self._store.operator, now)) is not None:
             due.append(now.mono + wait)
+        if self._plan_waits:
+            due.append(self._planned_mono + _FOUND_WAIT_S)
         if self._picture.started_due is not None:
             due.append(self._picture.started_due)
         # What was due has been looked at in this step; if nothing came of it, no hurry helps.

@@ -19,7 +19,8 @@ from dnslb.model.rrset import RRsetKey
 
 _UNSERVED_RETRY_S = 30.0
 _SEARCH_S_MAX = 1.0
-"""How long reading waits for searches under way, so that a zone is read once for all its names."""
+"""How long reading waits for searches under way: a zone is read once for all its names, or, where
+the search takes long, once in this time for those that were found meanwhile."""
 
 
 @dataclass(slots=True)
@@ -84,6 +85,11 @@ class Zones:
             search.not_before_mono = now.mono + backoff_s(search.failures, result)
             self._search_due_mono = min(self._search_due_mono, search.not_before_mono)
 
+    @property
+    def is_searching(self) -> bool:
+        """Whether answers are still to come from a search for zones."""
+        return self._asked > 0
+
     def unserved(self) -> list[tuple[str, str]]:
         """Names without a zone, and why."""
         found = [(n, s.sentence) for n, s in self._searches.items() if s.sentence is not None]
@@ -112,8 +118,6 @@ class Zones:
                 (s.not_before_mono for s in self._searches.values() if not s.asked),
                 default=float("inf"),
             )
-        if self._asked and now.mono < self._read_from_mono:
-            return intents
         for name, zone in self.by_name.items():
             if not (members := self._members.get(name)):
                 continue
@@ -121,11 +125,19 @@ class Zones:
                 if zone.needs_fence(token, now.mono):
                     zone.taking = token
                     intents.append(TakeFence(name, token))
+            elif self._waits_for_names(zone, now.mono):
+                continue
             elif zone.needs_reading(members, settings.download_interval_s, now.mono):
                 zone.reading = True
                 scan = not zone.is_unread(members)
                 intents.append(ReadZone(name, frozenset(members), scan))
         return intents
+
+    def _waits_for_names(self, zone: Zone, mono: float) -> bool:
+        if not self._asked or (zone.stale and zone.read_mono is not None):
+            return False
+        last_mono = float("-inf") if zone.read_mono is None else zone.read_mono
+        return mono < max(self._read_from_mono, last_mono + _SEARCH_S_MAX)
 
     def take_over(self, wait_until_mono: float) -> None:
         """A new lease: everything is read anew, and not before a predecessor's last write can
@@ -170,8 +182,8 @@ class Zones:
             zone.next_due(settings.download_interval_s, settings.upload_interval_s, mono)
             for zone in self.by_name.values()
         ]
-        if self._asked and self._read_from_mono > mono:
-            due.append(self._read_from_mono)
+        if self._asked:
+            due.append(max(self._read_from_mono, mono + _SEARCH_S_MAX))
         if self._search_due_mono > mono:
             due.append(self._search_due_mono)
         return min(due, default=float("inf"))
