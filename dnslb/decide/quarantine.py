@@ -1,7 +1,7 @@
 """One name that the provider refuses does not hold up the others of its zone.
 
-A plan that is refused as a whole does not say for whose sake: the next ones go out name by name
-until one is refused alone. That name stays aside and is tried again, alone and ever more slowly;
+A plan that is refused as a whole does not say for whose sake: the next ones go out by halves until
+one name is refused alone. That name stays aside and is tried again, alone and ever more slowly;
 all others go on together. Not the back-off of a provider that is ill: that is the zone's.
 """
 
@@ -22,11 +22,11 @@ class _Refused(NamedTuple):
 
 
 class Quarantine:
-    """Of one zone. ``_searching``: a plan of several names was refused, and nobody knows whose
-    fault it was."""
+    """Of one zone. ``_at_most``: how many names go out together while nobody knows whose fault it
+    was that a plan of several was refused; else None."""
 
     def __init__(self) -> None:
-        self._searching = False
+        self._at_most: int | None = None
         self._refused: dict[str, _Refused] = {}
 
     def select(self, changes: Sequence[Change], now: Now) -> list[Change]:
@@ -36,17 +36,18 @@ class Quarantine:
         self.keep(names)
         sound = [name for name in names if name not in self._refused]
         if len(sound) < 2:
-            self._searching = False
+            self._at_most = None
         due = [n for n, refused in self._refused.items() if refused.not_before_mono <= now.mono]
-        chosen = (sound[:1] if self._searching else sound) or sorted(due)[:1]
+        chosen = sound[: self._at_most] or sorted(due)[:1]
         return [change for change in changes if change.key.name in chosen]
 
     def take_refusal(self, names: Collection[str], failure: Failure, now: Now) -> bool:
-        """Says whether it is known whose fault it was."""
+        """Says whether there is no reason to wait: it is known whose fault it was, or a search
+        for it goes on."""
         if len(names) != 1:
-            self._searching = True
-            return False
-        self._searching = False
+            searching, self._at_most = self._at_most is not None, len(names) // 2
+            return searching
+        self._at_most = None
         (name,) = names
         before = self._refused.get(name)
         trouble = worse(before.trouble if before else None, failure, now)

@@ -133,7 +133,7 @@ class Zone:
 
     def take_refusal(self, plan: Plan, failure: Failure, now: Now) -> None:
         """Of a plan with one name: that name's trouble, and no reason for the others to wait. Of
-        one with several, the zone's, until it is known whose."""
+        one with several: the zone's, and after the wait a search for whose it is."""
         if self.quarantine.take_refusal({c.key.name for c in plan.changes}, failure, now):
             self.stale = True
         else:

@@ -77,7 +77,10 @@ def update_error(
             "look whether that part became a zone of its own."
         )
     if rcode == dns.rcode.SERVFAIL:
-        return ProviderTemporary(
+        # Of an update whose prerequisites the same server has just accepted, it may be about the
+        # records of one name: the others of the zone must not wait for it.
+        kind = ProviderRefusal if rehearsed else ProviderTemporary
+        return kind(
             f"The server {server} could not carry out an update of {zone} (SERVFAIL): look into "
             "its log for a full disk, a journal (.jnl) that named may not write, or an RRset "
             "with more than 'max-records-per-type' (100) records."

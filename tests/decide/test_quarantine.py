@@ -61,6 +61,17 @@ def test_one_refused_name_does_not_hold_up_the_others(bad: str) -> None:
     assert "zone-error" not in world.kinds()
 
 
+def test_one_among_a_thousand_is_found_by_halves() -> None:
+    names = [f"w{i}.example.org" for i in range(1000)]
+    world = Picky(settings(*[balancer(name, "192.0.2.1") for name in names]))
+    world.bad = (names[700],)
+    world.start()
+    world.vote_all("up")
+    world.wait(60)
+    assert [name for name in names if not world.dns(name)] == [names[700]]
+    assert world.asked <= 25
+
+
 def test_while_one_is_refused_others_change_at_once() -> None:
     world = picky(NAMES[0])
     turn(world, "down")

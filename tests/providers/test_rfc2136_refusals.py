@@ -125,11 +125,12 @@ async def test_a_zone_that_is_frozen_at_the_last_moment(named: StartNamed) -> No
 
 
 async def test_an_rrset_with_more_records_than_bind_takes(named: StartNamed) -> None:
+    """A refusal, so that the name is found out and the others of its zone go on."""
     server = named(NamedZone(ZONE, WWW_RECORD))
     many = a(WWW, *(f"10.0.0.{i}" for i in range(101)))
     async with provider_on(server, takes=TOKEN) as provider:
         await assert_refused(
-            server, write(provider, many), ProviderTemporary, "SERVFAIL", "max-records-per-type"
+            server, write(provider, many), ProviderRefusal, "SERVFAIL", "max-records-per-type"
         )
         await write(provider, a(WWW, *many.values[:100]))
 
