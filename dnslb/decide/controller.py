@@ -188,7 +188,8 @@ class Controller:
         if self._settings.provider is None:
             return
         for key, owned in self._store.memory.owned.items():
-            self._zones.place(key.name, owned.zone)
+            if key.name not in self._zones.of_owner:
+                self._zones.place(key.name, owned.zone)
         names = set(self._balancers) | {key.name for key in self._store.memory.owned}
         self._zones.want(names)
         for name, balancer in self._balancers.items():

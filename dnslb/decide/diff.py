@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from dnslb.decide import reason
 from dnslb.decide.balancer import Balancer
-from dnslb.decide.ownership import Relation, relation
+from dnslb.decide.ownership import Relation, is_as_left, relation
+from dnslb.decide.zone import Zone
 from dnslb.model.checkpoint import Owned
 from dnslb.model.loadbalancer import rtype_of
 from dnslb.model.plan import Cause, Change
@@ -55,7 +56,7 @@ def wanted_values(balancer: Balancer, rtype: str) -> tuple[str, ...]:
 
 def differences(
     balancer: Balancer,
-    rrsets: Mapping[RRsetKey, RRset],
+    zone: Zone,
     owned: Mapping[RRsetKey, Owned],
     ttl_min: int,
 ) -> tuple[list[Difference], list[RRsetKey]]:
@@ -65,8 +66,11 @@ def differences(
     equal: list[RRsetKey] = []
     for rtype in balancer.lb.rtypes:
         key = RRsetKey(balancer.lb.name, rtype)
-        existing, wanted = rrsets.get(key), wanted_values(balancer, rtype)
+        existing, wanted = zone.rrsets.get(key), wanted_values(balancer, rtype)
         mine = owned.get(key)
+        if mine is not None and mine.zone != zone.name and not is_as_left(existing, mine):
+            # The name moved to this zone, where nothing but our own is known as ours.
+            mine = None
         if existing is None and not wanted:
             if mine is not None:
                 equal.append(key)

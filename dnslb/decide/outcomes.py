@@ -12,6 +12,7 @@ from typing import NamedTuple
 from dnslb.decide.events import FenceTaken, PublicationChecked, WriteEnded, ZoneRead
 from dnslb.decide.journal import Journal
 from dnslb.decide.writer import Writer
+from dnslb.decide.zone import Zone
 from dnslb.decide.zones import Zones
 from dnslb.model.instant import Now
 from dnslb.model.outcome import Failure
@@ -57,6 +58,7 @@ class Outcomes:
             text = f"zone {zone.name}: the marker is ours (epoch {epoch}, term {term})"
             self._journal.log("fence", text, now)
         elif failure.kind != "gated":
+            self._search_again(zone, failure)
             self._journal.count("fence_failures")
             self._journal.log("zone-error", f"zone {zone.name}: {failure.sentence}", now)
         return Noted(fenced=_fenced(failure))
@@ -70,6 +72,7 @@ class Outcomes:
             zone.take_reading(result, now)
             return Noted(self._zones.names_in(zone.name))
         zone.take_read_failure(result, now)
+        self._search_again(zone, result)
         self._journal.count("read_failures")
         self._journal.log("zone-error", f"zone {zone.name}: {result.sentence}", now)
         return Noted(fenced=_fenced(result))
@@ -83,6 +86,9 @@ class Outcomes:
             self._journal.count("write_failures", plan.zone)
             text = f"zone {plan.zone}: {result.sentence}"
             self._journal.log("write-failed", text, now, plan=plan.id)
+            names = {change.key.name for change in plan.changes}
+            if result.kind == "refused" and len(names) == 1:
+                self._zones.search_again(names)
             return Noted(fenced=_fenced(result))
         self._journal.count("writes", plan.zone)
         for change in plan.changes:
@@ -91,6 +97,12 @@ class Outcomes:
             self._journal.count("write_notices", plan.zone)
             self._journal.log("notice", f"zone {plan.zone}: {notice}", now, plan=plan.id)
         return Noted({change.key.name for change in plan.changes})
+
+    def _search_again(self, zone: Zone, failure: Failure) -> None:
+        """A zone that is refused as a whole may not be there any more. One name is enough to
+        find out: where that one lives elsewhere, all are looked for."""
+        if failure.kind == "refused":
+            self._zones.search_again(sorted(self._zones.names_in(zone.name))[:1])
 
 
 def _fenced(failure: Failure | None) -> str | None:

@@ -96,7 +96,7 @@ class Planner:
         for rtype in balancer.lb.rtypes:
             self._unlatch(RRsetKey(name, rtype), zone, balancer, memory)
         ttl_min = ground.settings.capabilities.ttl_min
-        different, equal = differences(balancer, zone.rrsets, memory.owned, ttl_min)
+        different, equal = differences(balancer, zone, memory.owned, ttl_min)
         for key in equal:
             existing = zone.rrsets.get(key)
             if balancer.desired.is_echo and not is_as_left(existing, memory.owned.get(key)):

@@ -81,7 +81,7 @@ class Writer:
         if name not in zone.names_read:
             return False
         memory = self._store.memory
-        different, equal = differences(balancer, zone.rrsets, memory.owned, self._ttl_min)
+        different, equal = differences(balancer, zone, memory.owned, self._ttl_min)
         return not different and all(
             memory.guard.episode(key) is None
             and (rrset := zone.rrsets.get(key)) is not None
@@ -113,7 +113,7 @@ class Writer:
         for name, plan in plans.items():
             zone = self._zones.by_name[name]
             unread = self._unsettled.get(name, set()) - zone.names_read
-            self._unsettled[name] = plan.open | unread
+            self._unsettled[name] = plan.open | unread & self._zones.names_in(name)
             zone.blocked = self._blocked(zone, lease, gate, settings, now)
             self.ledger.take_round(name, plan, zone.blocked, now)
             self._store.settle(names=plan.deleted_names)
@@ -147,7 +147,8 @@ class Writer:
         for name, zone in self._zones.by_name.items():
             names = self._unsettled.get(name, set())
             if (names or name in deleting or self._is_open(name)) and self._zones.is_readable(zone):
-                seen = [n for n in sorted(names) if n in balancers and n in zone.names_read]
+                here = self._zones.names_in(name) & zone.names_read
+                seen = [n for n in sorted(names) if n in balancers and n in here]
                 work[name] = (zone, [balancers[n] for n in seen])
         return work
 

@@ -65,6 +65,13 @@ class Zone:
         self.not_before_mono = float("-inf")
         self.fence = self.taking = self.fence_trouble = None
 
+    def forget(self, name: str) -> None:
+        """It lives elsewhere now: what was read of it here says nothing of it any more."""
+        self.names_read -= {name}
+        self.rrsets = {key: rrset for key, rrset in self.rrsets.items() if key.name != name}
+        self.cnames.pop(name, None)
+        self.revision += 1
+
     def needs_fence(self, token: FencingToken, mono: float) -> bool:
         """Whether the marker should be asked for now. Once is enough for a lease: whoever takes
         it away later is a newer writer, and not to be answered in kind (`safety.md` 2.2)."""

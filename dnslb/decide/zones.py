@@ -25,7 +25,7 @@ the search takes long, once in this time for those that were found meanwhile."""
 
 @dataclass(slots=True)
 class _Search:
-    """The search for the zone of one name that has none yet."""
+    """The search for the zone of one name: that has none yet, or may have another one now."""
 
     asked: bool = False
     failures: int = 0
@@ -53,19 +53,35 @@ class Zones:
             self._members[self.of_owner.pop(name)].discard(name)
         for name in wanted - self.of_owner.keys() - self._searches.keys():
             self._searches[name] = _Search()
-        for zone in [z for z, owners in self._members.items() if not owners]:
-            if not self.by_name[zone].outstanding:
-                del self._members[zone], self.by_name[zone]
+        self._drop_empty()
         self._search_due_mono = float("-inf")
+
+    def search_again(self, names: Iterable[str]) -> None:
+        """Something says that these may live in another zone by now; until one is found, they
+        stay where they are."""
+        for name in names:
+            if name in self.of_owner and name not in self._searches:
+                self._searches[name] = _Search()
+                self._search_due_mono = float("-inf")
 
     def place(self, name: str, zone: str) -> None:
         """``name`` lives in ``zone``: found now, or remembered from before."""
         if (search := self._searches.pop(name, None)) is not None:
             self._asked -= search.asked
+        before = self.of_owner.get(name)
+        if before is not None and before != zone:
+            self._members[before].discard(name)
+            self.by_name[before].forget(name)
+            self._drop_empty()
         self.of_owner[name] = zone
         self._members.setdefault(zone, set()).add(name)
         if zone not in self.by_name:
             self.by_name[zone] = Zone(zone, read_after_mono=self._wait_until_mono)
+
+    def _drop_empty(self) -> None:
+        for zone in [z for z, owners in self._members.items() if not owners]:
+            if not self.by_name[zone].outstanding:
+                del self._members[zone], self.by_name[zone]
 
     def take_found(self, name: str, result: str | Failure | None, now: Now) -> None:
         search = self._searches.get(name)
@@ -74,7 +90,12 @@ class Zones:
         self._asked -= search.asked
         search.asked = False
         if isinstance(result, str):
+            before = self.of_owner.get(name)
             self.place(name, result)
+            if before is not None and before != result:
+                self.search_again(self.names_in(before))
+        elif name in self.of_owner:
+            del self._searches[name]
         elif result is None:
             search.sentence = "the provider has no zone for it"
             search.not_before_mono = now.mono + _UNSERVED_RETRY_S
@@ -160,6 +181,7 @@ class Zones:
         for zone in self.by_name.values():
             zone.not_before_mono = float("-inf")
             zone.quarantine.retry()
+        self.search_again(self.of_owner)
         for search in self._searches.values():
             search.not_before_mono = float("-inf")
         self._search_due_mono = float("-inf")

@@ -118,8 +118,8 @@ def moved(name: str, zone: str, actual: str | None) -> str:
     no part of ``zone``: then the whole zone is gone."""
     where = f"in the zone {actual}" if actual else "elsewhere"
     sentence = (
-        f"{name} is no longer in {zone} but {where}: reload the configuration of dnslb, so that "
-        "zones are looked for anew."
+        f"{name} is no longer in {zone} but {where}: nothing was written there, and its zone is "
+        "looked for again."
     )
     if actual is None or not is_within(actual, zone):
         raise ProviderRefusal(sentence)
