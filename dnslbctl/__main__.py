@@ -62,11 +62,9 @@ def _carry_out(call: Call, program: str = "dnslbctl") -> int:
     from dnslbctl import commands, output  # noqa: PLC0415 - help and usage need neither
     from dnslbctl.client import Failed  # noqa: PLC0415
 
-    if not call.verb:
-        sys.stderr.write(f"dnslbctl: {commands.NO_CONSOLE}\n")
-        return 1
     try:
-        return commands.VERBS[call.verb](commands.Session(call))
+        carry_out = commands.VERBS[call.verb] if call.verb else commands.console
+        return carry_out(commands.Session(call))
     except Failed as error:
         lines = str(error).split("\n")
         lines[0] = f"{program}: {lines[0]}"

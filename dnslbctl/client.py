@@ -124,6 +124,10 @@ class Client:
         self.path = path
         self.timeout_s = timeout_s
 
+    def probe(self) -> None:
+        """Raises `Unreached` unless somebody serves the socket."""
+        self._connect(self.timeout_s).close()
+
     def get(self, target: str) -> Reply:
         """The answer to ``GET /v1<target>``; raises `Failed`."""
         return self._exchange("GET", target, b"", self.timeout_s)

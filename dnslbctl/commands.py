@@ -26,9 +26,9 @@ if TYPE_CHECKING:  # importing typing would cost as much as Python itself
 READ_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 30.0
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-NO_CONSOLE = (
-    "the interactive console is not in this version of dnslbctl: "
-    "dnslbctl status shows what needs a person"
+NO_TERMINAL = (
+    "the interactive console needs a terminal for its input and output: "
+    "dnslbctl status shows what needs a person, dnslbctl --help lists the verbs"
 )
 
 
@@ -92,6 +92,18 @@ def print_bytes(data: bytes) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
+
+
+def console(session: Session) -> int:
+    """No verb: the interactive console, at a terminal and nowhere else."""
+    dumb = os.environ.get("TERM", "dumb") in ("", "dumb")
+    if dumb or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Failed(NO_TERMINAL)
+    client = session.client()
+    client.probe()
+    from dnslbctl.console.launch import run  # noqa: PLC0415 - no verb may load Textual
+
+    return run(client.path, session.terminal)
 
 
 # ------------------------------------------------------------------------------------- looking

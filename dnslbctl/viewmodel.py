@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EVENTS_MAX = 2000
 OPEN = ("held", "failed", "applying", "pending", "applied")
 """States of changes that are not at their end, the most urgent first."""
+Key = tuple[str, str]
+"""An endpoint: the name of its load balancer, and `Row.id`."""
 _PARTS = frozenset({"status", "agents", "members", "changes", "orders", "events", "rows"})
 _STATES = ("down", "unknown", "degraded", "healthy")
 
@@ -44,7 +46,9 @@ class Row(NamedTuple):
 
     @property
     def id(self) -> str:
-        """What tells it from the others of its load balancer."""
+        """What tells it from the others of its load balancer; commands take it as an endpoint."""
+        if f"://{self.address}:" in self.endpoint or f"://[{self.address}]:" in self.endpoint:
+            return self.endpoint
         return f"{self.endpoint}={self.address}"
 
     @property
@@ -62,16 +66,17 @@ class Row(NamedTuple):
 
 
 class Balancer:
-    """One load balancer with its rows; `ordered` is made anew only when a row changed."""
+    """One load balancer with its rows; what is made from them is made anew only when it must."""
 
-    __slots__ = ("_order", "_up", "_urgency", "head", "name", "rows")
+    __slots__ = ("_living", "_order", "_urgency", "head", "name", "places", "rows")
 
     def __init__(self, name: str, head: messages.WatchLoadBalancer, rows: list[Row]) -> None:
         self.name = name
         self.head = head
         self.rows = rows
-        self._order: list[tuple[int, str]] | None = None
-        self._up: int | None = None
+        self.places: dict[Key, int] = {(name, row.id): i for i, row in enumerate(rows)}
+        self._order: list[Key] | None = None
+        self._living: int | None = None
         self._urgency: tuple[bool, int, int, str] | None = None
 
     def take(self, head: messages.WatchLoadBalancer) -> None:
@@ -80,27 +85,28 @@ class Balancer:
         self._urgency = None
 
     def put(self, index: int, row: Row) -> None:
+        """Another state of the same endpoint."""
         if 0 <= index < len(self.rows):
-            before = self.rows[index]
-            self.rows[index] = row
-            self._up = None
-            if before.urgency != row.urgency or before.id != row.id:
+            before, self.rows[index] = self.rows[index], row
+            self._living = None
+            if before.urgency != row.urgency:
                 self._order = self._urgency = None
 
     @property
-    def ordered(self) -> list[tuple[int, str]]:
-        """(index, id) of each row, the most urgent first."""
+    def ordered(self) -> list[Key]:
+        """The key of each row, the most urgent first."""
         if self._order is None:
             rows = self.rows
-            indexes = sorted(range(len(rows)), key=lambda i: (rows[i].urgency, rows[i].priority))
-            self._order = [(i, rows[i].id) for i in indexes]
+            keys = [*self.places]
+            indexes = sorted(range(len(keys)), key=lambda i: (rows[i].urgency, rows[i].priority))
+            self._order = [keys[i] for i in indexes]
         return self._order
 
     @property
     def urgency(self) -> tuple[bool, int, int, str]:
         """Sorts load balancers, the most urgent first."""
         if self._urgency is None:
-            first = self.rows[self.ordered[0][0]].urgency if self.rows else 9
+            first = min([row.urgency for row in self.rows], default=9)
             state = self.head["state"]
             known = _STATES.index(state) if state in _STATES else 0
             self._urgency = (self.head["frozen"] is None, known, first, self.name)
@@ -109,9 +115,9 @@ class Balancer:
     @property
     def living_count(self) -> int:
         """How many endpoints count as living."""
-        if self._up is None:
-            self._up = sum([row.counts_as == "living" for row in self.rows])
-        return self._up
+        if self._living is None:
+            self._living = sum([row.counts_as == "living" for row in self.rows])
+        return self._living
 
     def living(self, without: Iterable[Row] = ()) -> frozenset[str]:
         """Addresses all of whose endpoints count as living, but those that ``without`` serves."""
@@ -209,11 +215,12 @@ class Picture:
     def held_change(self, id_: str) -> messages.Change | None:
         return next((c for c in self.changes if c["id"] == id_ and c["state"] == "held"), None)
 
-    def find(self, lb: str, id_: str) -> Row | None:
-        """An endpoint by `Row.id`."""
-        balancer = self.lbs.get(lb)
-        rows = () if balancer is None else balancer.rows
-        return next((row for row in rows if row.id == id_), None)
+    def find(self, key: Key) -> Row | None:
+        """An endpoint by the name of its load balancer and `Row.id`."""
+        if (balancer := self.lbs.get(key[0])) is None:
+            return None
+        place = balancer.places.get(key)
+        return None if place is None else balancer.rows[place]
 
     def balancers(self, by_name: bool = False) -> list[Balancer]:
         """All of them, the most urgent first or by name."""

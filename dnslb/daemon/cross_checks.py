@@ -37,6 +37,7 @@ def check(values: Values, loadbalancers: Sequence[LoadBalancer], findings: Findi
     _check_raft(values, findings)
     _check_kubernetes(values, findings)
     _check_files(values, findings)
+    _check_etcd(values, findings)
     _check_no_effect(values, findings)
     _check_report_age(values, loadbalancers, findings)
     if not loadbalancers and not findings.are_fatal:
@@ -163,6 +164,16 @@ def _check_kubernetes(values: Values, findings: Findings) -> None:
             f"{format_duration(retry)} times {RETRY_JITTER} must be less than -k8s-renew-deadline, "
             f"which is {format_duration(renew)}",
         )
+
+
+def _check_etcd(values: Values, findings: Findings) -> None:
+    if values[p.ETCD_PASSWORD] is None:
+        return
+    for url in values[p.ETCD]:
+        if not _keeps_credentials(url):
+            findings.warn(
+                values.place(p.ETCD), f"{url} gets the password in the open; https was expected"
+            )
 
 
 def _check_complete(values: Values, findings: Findings, flags: Sequence[Flag[Any]]) -> None:

@@ -165,6 +165,7 @@ class Instance:
             self.clock,
             self.notices,
             observe_s=lambda seconds: took_ms.observe(seconds * 1000),
+            on_error=self.counters.count_etcd_error,
         )
 
     async def _serve_doors(

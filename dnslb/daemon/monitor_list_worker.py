@@ -41,7 +41,8 @@ _AFTER_RIVAL = Backoff(first_s=5.0, max_s=300.0, jitter=0.5)
 
 
 class MonitorListWorker:
-    """``observe_s``: gets the seconds that each write took."""
+    """``observe_s`` gets the seconds that each write took; ``on_error`` is called for each that
+    failed."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class MonitorListWorker:
         notices: Noticeboard,
         *,
         observe_s: Callable[[float], None] = lambda seconds: None,
+        on_error: Callable[[], None] = lambda: None,
         luck: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
@@ -58,6 +60,7 @@ class MonitorListWorker:
         self._clock = clock
         self._notices = notices
         self._observe_s = observe_s
+        self._on_error = on_error
         self._luck = luck
         self._wanted: KeepMonitorList | None = None
         self._changed = trio.Event()
@@ -152,6 +155,7 @@ class MonitorListWorker:
         return _AFTER_RIVAL.delay_s(rival, self._luck()) if rival > 0 else 0.0
 
     def _say_failed(self, error: SourceError) -> None:
+        self._on_error()
         sentence = (
             f"the monitor list cannot be written, so agents go on with the one they have: {error}"
         )

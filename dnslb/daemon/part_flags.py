@@ -51,7 +51,8 @@ ETCD_INTERVAL_MONITORING = Flag(
     "etcd-interval-monitoring",
     duration(1, 3600),
     30.0,
-    "time between two looks at the monitor list in etcd",
+    "longest time between two looks at the monitor list in etcd, beside following its changes; "
+    "at least every 10 s all the same",
     belongs_to=_ETCD,
 )
 ETCD_CA = Flag(

@@ -47,6 +47,19 @@ def _seen_mono(report: Report, skew_s: float | None) -> float:
     return report.arrived_mono - max(0.0, age_s)
 
 
+def _follows(report: Report, kept: Report | None) -> bool:
+    """Whether one that was found in a store was written no earlier than ``kept``, by the same
+    kind of ``Time``. That has whole seconds, so by our clock it can look older than it is."""
+    return (
+        report.stored
+        and kept is not None
+        and report.sent_wall is not None
+        and kept.sent_wall is not None
+        and report.sent_wall >= kept.sent_wall
+        and report.arrived_mono >= kept.arrived_mono
+    )
+
+
 @dataclass(slots=True)
 class _Agent:
     report: Report | None = None
@@ -114,11 +127,11 @@ class AgentLedger:
         if agent is None:
             return False
         seen_mono = _seen_mono(report, agent.skew_s)
-        if seen_mono < agent.seen_mono:
+        if seen_mono < agent.seen_mono and not _follows(report, agent.report):
             return False
         if report.sent_wall is not None and not report.stored and report.age_s == 0.0:
             agent.note_skew(report.arrived_wall - report.sent_wall)
-        agent.report, agent.seen_mono = report, seen_mono
+        agent.report, agent.seen_mono = report, max(seen_mono, agent.seen_mono)
         agent.votes_list = None
         agent.until_mono = fresh_until(report, agent.skew_s, self._age_s_max)
         if report.complete and report.arrived_mono < agent.until_mono:

@@ -21,6 +21,7 @@ import trio
 
 from dnslb.errors import SourceError
 from dnslb.model.loadbalancer import MonitorList
+from dnslb.model.status import Severity
 from dnslb.net.backoff import Backoff
 from dnslb.net.clock import Clock
 from dnslb.ports.monitor_list import PreparedListing
@@ -50,7 +51,8 @@ _AGAIN = Backoff(first_s=0.25, max_s=8.0, jitter=0.5)
 
 class EtcdSource:
     """``api``: v2, v3 or auto. ``look_s``: the longest time between two looks at the monitor
-    list. ``agents``: who is configured. ``on_error`` is called for each failure at etcd,
+    list. ``agents``: who is configured. ``left_out``: how bad it is that agents which read the
+    list in etcd cannot check everything. ``on_error`` is called for each failure at etcd,
     ``observe_read_s`` with the seconds that the first readings of a connection took.
 
     ``counters`` are monotonic totals by name.
@@ -65,6 +67,7 @@ class EtcdSource:
         agents: Watched[tuple[str, ...]],
         clock: Clock,
         notices: Noticeboard,
+        left_out: Severity = "warning",
         user: str | None = None,
         password: Callable[[], str] = str,
         on_error: Callable[[], None] = lambda: None,
@@ -83,7 +86,7 @@ class EtcdSource:
         self._v2 = EtcdV2(http, clock, user, password)
         self._v3 = EtcdV3(http, clock, user, password)
         self._v2_seen = False
-        self._listing = Listing(clock, notices)
+        self._listing = Listing(clock, notices, left_out)
         self._keys: dict[str, AgentKey] = {}
         self._malformed: set[str] = set()
         self._counts: Counter[str] = Counter()

@@ -16,6 +16,7 @@ import trio
 
 from dnslb.errors import SourceError
 from dnslb.model.loadbalancer import MonitorList
+from dnslb.model.status import Severity
 from dnslb.net.clock import Clock
 from dnslb.net.watchable import Watchable
 from dnslb.ports.noticeboard import Noticeboard
@@ -33,11 +34,13 @@ _EMPTY = b"[]"
 
 
 class Listing:
-    """``connect`` and ``see`` are told by the source, ``set_wanted`` by the configuration."""
+    """``connect`` and ``see`` are told by the source, ``set_wanted`` by the configuration.
+    ``left_out``: how bad it is that old agents cannot check everything."""
 
-    def __init__(self, clock: Clock, notices: Noticeboard) -> None:
+    def __init__(self, clock: Clock, notices: Noticeboard, left_out: Severity) -> None:
         self._clock = clock
         self._notices = notices
+        self._left_out = left_out
         self._wire = WireMonitors(MonitorList())
         self._stands: Held | None = None
         self._same_since_mono: float | None = None
@@ -130,7 +133,7 @@ class Listing:
             "monitor them by IPv4 and /healthz without a host header, or let agents report "
             "straight to dnslb (-healthd-listen)"
         )
-        self._notices.put("warning", LEFT_OUT, "monitors", sentence, step)
+        self._notices.put(self._left_out, LEFT_OUT, "monitors", sentence, step)
 
 
 @dataclass(frozen=True, slots=True)

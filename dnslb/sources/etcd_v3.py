@@ -10,7 +10,7 @@ compacted is gone: both are read anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dnslb.errors import SourceError
 from dnslb.net.clock import Clock
@@ -29,7 +29,7 @@ from dnslb.sources.etcd_codec_v3 import (
     v3_watch,
     v3_written,
 )
-from dnslb.sources.etcd_follow import Place, Places, See, Seen
+from dnslb.sources.etcd_follow import Place, Places, See, Seen, seen_change
 from dnslb.sources.etcd_http import EtcdHttp
 
 BEHIND_S_MAX = 5.0
@@ -96,19 +96,26 @@ class EtcdV3:
         self._places.keep(keys)
         self._unseen = {}
         while True:
+            read_mono: dict[str, float] = {}
             for key in keys:
                 if self._places.resumable(key) is None:
                     reading = await self.read(url, key)
-                    self._places.begin(key, reading)
+                    read_mono[key] = self._places.begin(key, reading).alive_mono
                     see(Seen(reading.held, self._clock.now(), stored=True))
             try:
-                await self._watch(url, keys, see, live)
+                await self._watch(url, keys, read_mono, see, live)
             except HistoryGone as gone:
                 self._places.read_anew(keys, gone)
 
     async def _watch(
-        self, url: str, keys: Sequence[str], see: See, live: Callable[[], None]
+        self,
+        url: str,
+        keys: Sequence[str],
+        read_mono: Mapping[str, float],
+        see: See,
+        live: Callable[[], None],
     ) -> None:
+        """``read_mono``: when those keys were read that were not followed before."""
         places = {key: place for key in keys if (place := self._places.get(key)) is not None}
         positions = {key: place.next_index for key, place in places.items()}
         set_at = created = 0
@@ -131,7 +138,8 @@ class EtcdV3:
                 for held in news.held():
                     if (place := places.get(held.key)) is None:
                         continue
-                    see(Seen(held, now, stored=held.index <= set_at))
+                    backlog, watched_mono = held.index <= set_at, read_mono.get(held.key)
+                    see(seen_change(held, now, backlog=backlog, watched_mono=watched_mono))
                     place.next_index = held.index + 1
                 for place in places.values():
                     place.alive_mono = now.mono

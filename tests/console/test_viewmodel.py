@@ -141,9 +141,9 @@ def test_the_most_urgent_comes_first() -> None:
     found = Picture()
     found.apply(snapshot(picture(lb("b", rows[0]), lb("a", *rows, state="degraded"))))
     assert [b.name for b in found.balancers()] == ["a", "b"]
-    assert [found.lbs["a"].rows[i].address[-1] for i, _ in found.lbs["a"].ordered] == [*"321"]
+    assert [id_[-4] for _, id_ in found.lbs["a"].ordered] == [*"321"]
     assert found.lbs["a"].living_count == 1
-    assert found.find("a", "tcp://192.0.2.3:80=192.0.2.3") == found.lbs["a"].rows[2]
+    assert found.find(("a", "tcp://192.0.2.3:80")) == found.lbs["a"].rows[2]
 
 
 def test_an_address_lives_when_all_of_its_monitors_say_so() -> None:

@@ -237,3 +237,12 @@ def test_nothing_to_publish_is_a_warning(loader: Loader) -> None:
         "no load balancer is configured: there is nothing to publish",
         "no -provider is configured: decisions are shown, nothing is published",
     ]
+
+
+def test_a_password_for_etcd_in_the_open_is_warned_of(loader: Loader) -> None:
+    argv = [*MINIMAL, "-agent=a,b,c", "-etcd-user=u", "-etcd-password=geheim"]
+    urls = "-etcd=http://127.0.0.1:2379,https://192.0.2.1:2379,http://192.0.2.2:2379"
+    told = [w for w in loader.warnings(argv=[*argv, urls]) if "in the open" in w]
+    assert told == [
+        "-etcd: http://192.0.2.2:2379 gets the password in the open; https was expected"
+    ]

@@ -50,3 +50,20 @@ def test_one_late_report_says_nothing_of_a_clock() -> None:
     assert [agent.fresh for agent in world.status.agents][:2] == [True, True]
     world.wait(2, keep_fresh=False)
     assert [agent.fresh for agent in world.status.agents][:2] == [False, False]
+
+
+def test_a_stored_report_of_the_same_second_follows_what_was_before_it() -> None:
+    """A change between the loss of a watch and its return, too soon for its Time to show it."""
+    world = started()
+    sent_wall = float(int(world.now.wall))
+    for late_s in (0.0, 0.9):
+        world.now = world.now.later(late_s)
+        for agent in ("a1", "a2"):
+            world.vote(agent, {}, sent_wall=sent_wall)
+    world.now = world.now.later(0.05)
+    for agent in ("a1", "a2"):
+        world.vote(agent, {A: "down"}, stored=True, sent_wall=sent_wall)
+    assert world.dns(WWW) == (B,)
+    for agent in ("a1", "a2"):
+        world.vote(agent, {A: "up"}, stored=True, sent_wall=sent_wall - 1)
+    assert world.dns(WWW) == (B,)

@@ -197,7 +197,11 @@ def test_raft_answers_with_the_daemon_s_sentence(daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ("", 1, "the interactive console is not in this version"),
+        (
+            "",
+            1,
+            "the interactive console needs a terminal for its input and output: dnslbctl status",
+        ),
         ("statsu", 2, "did you mean status?"),
         ("drain x", 2, "usage: dnslbctl [options] drain ENDPOINT --reason R [--for D]"),
         ("raft", 2, "Usage: dnslbctl raft <command> <args...>\nCommands: add_nonvoter, add_voter,"),
