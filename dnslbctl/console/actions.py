@@ -296,7 +296,7 @@ class Actions(App[None]):
         await self.open_page(f"$ dnslbctl why {shlex.quote(plain(name))}", fetch)
 
     async def open_page(self, title: str, fetch: Fetch) -> None:
-        await self.push_screen(Page(self.ink.words(title), fetch, unicode=self.ink.unicode))
+        await self.push_screen(Page(self.ink.words(title), fetch))
 
     async def action_overrides(self) -> None:
         async def fetch(width: int) -> Text:

@@ -11,19 +11,22 @@ import asyncio
 import signal
 from collections.abc import Hashable, Iterable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, ClassVar
 
 from rich.text import Text
 from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
 from textual.events import DescendantFocus
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import Input
 
 from dnslbctl.client import Broken, Failed
 from dnslbctl.commands import query
-from dnslbctl.console import details, lists
+from dnslbctl.console import background, details, lists
 from dnslbctl.console.board import PAINT_S, Board
 from dnslbctl.console.help import help_text
 from dnslbctl.console.messages import Moved, Picked
@@ -42,7 +45,7 @@ class Console(Board):
         *(Binding(str(i), f"pane('{pane}')", pane) for i, pane in enumerate(lists.PANES, 1)),
         Binding("question_mark", "help", "Help"),
         Binding("slash", "filter", "Filter"),
-        Binding("colon", "command_palette", "More"),
+        Binding("colon,ctrl+p", "command_palette", "More"),
         Binding("q", "quit", "Quit"),
         Binding("z", "zoom", "Zoom"),
         Binding("s", "sort", "Sort"),
@@ -69,12 +72,13 @@ class Console(Board):
 
     crash: BaseException | None = None
     """What ended it, when nobody quit."""
+    _votes_timer: Timer | None = None
 
     def start(self) -> None:
         if not self.is_headless:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, self.exit)
-        self.run_worker(self._follow(), exclusive=True, group="follow")
+        background.start(self, self._follow, "follow")
         self.set_interval(AGES_S, self.paint)
         self.set_interval(VOTES_EVERY_S, self._ask_votes)
 
@@ -115,7 +119,7 @@ class Console(Board):
         self._changed |= changed
         returned, self.offline = bool(self.offline), ""
         if first or returned or "names" in changed or "agents" in changed:
-            self._set_columns()
+            self.lay_out()
         elif self._clock() - self._painted_at >= PAINT_S:
             self.paint()
         elif not self._paint_due:
@@ -209,7 +213,9 @@ class Console(Board):
     def _moved(self, event: Moved) -> None:
         self._paint_details()
         if event.rows.id == "endpoints":
-            self.set_timer(VOTES_AFTER_S, self._ask_votes)
+            if self._votes_timer is not None:
+                self._votes_timer.stop()
+            self._votes_timer = self.set_timer(VOTES_AFTER_S, self._ask_votes)
 
     def _ask_votes(self) -> None:
         """Each agent's message on the endpoint under the cursor, where they are in sight."""
@@ -217,7 +223,7 @@ class Console(Board):
         key = pane.rows.key
         shown = pane.detail.display and self._in_sight("endpoints")
         if shown and isinstance(key, tuple) and not self.offline:
-            self.run_worker(self._show_votes(key), exclusive=True, group="votes")
+            background.start(self, partial(self._show_votes, key), "votes")
 
     async def _show_votes(self, key: tuple[str, str]) -> None:
         votes = await self._fetch_votes(key)
@@ -280,6 +286,10 @@ class Console(Board):
             return self.ink.text(details.of_endpoint(self.rows, key, votes))
 
         await self.open_page("Endpoint", fetch)
+
+    def action_command_palette(self) -> None:
+        if len(self.screen_stack) == 1:
+            self.push_screen(CommandPalette(placeholder="an order or a pane"))
 
     async def action_help(self) -> None:
         async def fetch(_: int) -> Text:

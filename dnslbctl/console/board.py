@@ -8,6 +8,7 @@ Law: painting costs in proportion to what is in sight and differs, never to what
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 from textual.app import ComposeResult
@@ -26,6 +27,7 @@ from dnslbctl.console.rows import Rows
 from dnslbctl.console.screens.form import FormScreen
 from dnslbctl.console.widgets.pane import Pane
 from dnslbctl.console.widgets.prose import Prose
+from dnslbctl.console.widgets.rowlist import RowList
 from dnslbctl.output import Terminal
 from dnslbctl.viewmodel import Picture
 
@@ -104,8 +106,10 @@ class Board(Actions):
             "events": self.rows.event,
         }
         self._panes = {
-            pane: Pane(pane, f"{i} {pane.capitalize()}", row_of[pane], self.ink,
-                       pinned=pane == "events")
+            pane: Pane(pane, f"{i} {pane.capitalize()}", RowList(
+                row_of[pane], partial(columns, pane, self.rows), self.ink,
+                pinned=pane == "events", name=pane,
+            ), self.ink)
             for i, pane in enumerate(lists.PANES, 1)
         }  # fmt: skip
 
@@ -132,7 +136,7 @@ class Board(Actions):
         self.register_theme(THEME)
         self.theme = "dnslb"
         self._base = self.screen
-        self._base.set_class(not self.ink.unicode, "ascii")
+        self.set_class(not self.ink.unicode, "ascii")
         for name, pane in self._panes.items():
             pane.rows.empty = _EMPTY[name]
         self._arrange()
@@ -157,7 +161,7 @@ class Board(Actions):
         for side, panes in SIDES.items():
             self._base.query_one(f"#{side}").set_class(self.active in panes, "active")
         self._fit_members()
-        self.call_after_refresh(self._set_columns)
+        self.call_after_refresh(self.paint)
 
     def _fit_members(self) -> None:
         """Beside the others this pane takes no more than it needs."""
@@ -172,11 +176,10 @@ class Board(Actions):
     def _in_sight(self, pane: str) -> bool:
         return self._wide or pane == self.active
 
-    def _set_columns(self) -> None:
-        if self.picture.known:
-            for name, pane in self._panes.items():
-                if self._in_sight(name):
-                    pane.rows.set_columns(columns(name, self.rows, pane.rows.size.width))
+    def lay_out(self) -> None:
+        """There may be other columns: agents came or went."""
+        for pane in self._panes.values():
+            pane.rows.lay_out()
         self.paint()
 
     # ---------------------------------------------------------------------------------- painting

@@ -107,6 +107,12 @@ class Hands:
         assert isinstance(self.console.screen, FormScreen), self.console.screen
         return self.console.screen
 
+    def form_value(self) -> str:
+        """What stands in the field that has the focus."""
+        field = self.console.focused
+        assert isinstance(field, Input), field
+        return field.value
+
     @property
     def forms(self) -> int:
         return len(self.console.screen_stack) - 1
@@ -140,7 +146,7 @@ async def driven(
     clock_s = [100.0]
     terminal = Terminal(width=None, colour=colour, unicode=unicode)
     console = Console(AsyncClient(str(path)), terminal, clock=lambda: clock_s[0])
-    async with console.run_test(size=size) as pilot:
+    async with console.run_test(size=size, notifications=True) as pilot:
         hands = Hands(console, pilot, clock_s)
         if connected:
             await hands.until(lambda: console.picture.known and not console.offline)

@@ -99,23 +99,6 @@ async def back(hands: Hands) -> None:
     await hands.press("2", "escape", "1", "g")
 
 
-def test_an_order_arrives_as_it_was_filled_in(daemon: Daemon) -> None:
-    async def hand(hands: Hands) -> None:
-        for number, (fill, _) in enumerate(ORDERS):
-            daemon.shown.answer = CommandReply(True, (f"address {number} left DNS",))
-            await fill(hands)
-            await order(hands)
-            await hands.until_shown(f"address {number} left DNS", "Close")
-            await hands.press("enter")
-            assert hands.forms == 0
-            await back(hands)
-
-    drive(daemon.path, hand)
-    assert [timeout_s for _, timeout_s in daemon.shown.commands] == [30.0] * len(ORDERS)
-    found = [replace(command, by="") for command, _ in daemon.shown.commands]
-    assert found == [command for _, command in ORDERS]
-
-
 def test_escape_cancels(daemon: Daemon) -> None:
     async def hand(hands: Hands) -> None:
         for fill, command in ORDERS:
@@ -129,20 +112,24 @@ def test_escape_cancels(daemon: Daemon) -> None:
     assert daemon.shown.commands == []
 
 
-def test_a_refusal_stays_in_the_form_to_be_corrected(daemon: Daemon) -> None:
+def test_an_order_arrives_as_filled_in_and_a_refused_one_can_be_corrected(daemon: Daemon) -> None:
     async def hand(hands: Hands) -> None:
-        for fill, command in ORDERS:
+        for number, (fill, command) in enumerate(ORDERS):
             daemon.shown.answer = CommandRefused(f"no {command.kind} now")
             await fill(hands)
             await order(hands)
             await hands.until_shown(f"no {command.kind} now", "Cancel")
-            daemon.shown.answer = CommandReply(True, ("done after all",))
+            daemon.shown.answer = CommandReply(True, (f"address {number} left DNS",))
             await order(hands)
-            await hands.until_shown("done after all")
+            await hands.until_shown(f"address {number} left DNS", "Close")
+            await hands.press("enter")
+            assert hands.forms == 0
             await back(hands)
 
     drive(daemon.path, hand)
-    assert len(daemon.shown.commands) == 2 * len(ORDERS)
+    assert {timeout_s for _, timeout_s in daemon.shown.commands} == {30.0}
+    found = [replace(command, by="") for command, _ in daemon.shown.commands]
+    assert found == [command for _, command in ORDERS for _ in range(2)]
 
 
 def test_without_a_leader_it_is_said(daemon: Daemon) -> None:

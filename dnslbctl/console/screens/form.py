@@ -7,6 +7,7 @@ where the answer is lost, that is said.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 from textual import on
@@ -17,6 +18,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label
 
 from dnslbctl.client import Failed, Unreached
+from dnslbctl.console import background
 from dnslbctl.console.form import CONFIRM, Field, Form, Judgement
 from dnslbctl.console.ink import Ink, Line
 from dnslbctl.console.widgets.choice import Choice
@@ -42,7 +44,7 @@ class FormScreen(ModalScreen[None]):
     def __init__(
         self, form: Form, ink: Ink, judge: Judge, send: Send, propose: Propose | None = None
     ) -> None:
-        super().__init__(classes=f"{'danger' * form.danger} {'ascii' * (not ink.unicode)}")
+        super().__init__(classes="danger" if form.danger else "")
         self._form = form
         self._ink = ink
         self._judge = judge
@@ -85,7 +87,7 @@ class FormScreen(ModalScreen[None]):
         names = [field.name for field in self._form.fields]
         self.set_focus(self.query_one(f"#{names[0]}" if names else "#cancel"))
         if self._propose is not None:
-            self.run_worker(self._fill_in(self._propose))
+            background.start(self, partial(self._fill_in, self._propose))
 
     # ---------------------------------------------------------------------------------- judging
 
@@ -164,7 +166,7 @@ class FormScreen(ModalScreen[None]):
         self.query_one("#cancel", Button).label = "Leave"
         self.set_focus(self.query_one("#cancel"))
         # The app's worker: it outlives this screen.
-        self.app.run_worker(self._carry_out(self.judgement), exclusive=False)
+        background.start(self.app, partial(self._carry_out, self.judgement))
 
     def _enable(self, on: bool) -> None:
         for field in (*self._form.fields, Field(CONFIRM, "")):

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from dnslbctl.client import Failed
+from dnslbctl.console import background
 from dnslbctl.output import plain
 
 Fetch = Callable[[int], Awaitable[Text]]
@@ -27,8 +28,8 @@ class Page(ModalScreen[None]):
         Binding("up,k", "scroll(-1)", show=False),
     ]
 
-    def __init__(self, title: str, fetch: Fetch, *, unicode: bool = True) -> None:
-        super().__init__(classes="" if unicode else "ascii")
+    def __init__(self, title: str, fetch: Fetch) -> None:
+        super().__init__()
         self._title = title
         self._fetch = fetch
 
@@ -43,7 +44,7 @@ class Page(ModalScreen[None]):
         self.call_after_refresh(self._start)
 
     def _start(self) -> None:
-        self.run_worker(self._show(), exclusive=True)
+        background.start(self, self._show)
 
     async def _show(self) -> None:
         box = self.query_one(VerticalScroll)

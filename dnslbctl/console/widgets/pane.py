@@ -6,18 +6,17 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from dnslbctl.console.ink import Ink
-from dnslbctl.console.rows import RowOf
 from dnslbctl.console.widgets.prose import Prose
 from dnslbctl.console.widgets.rowlist import RowList
 
 
 class Pane(Vertical):
-    """``name`` is the list's id, too; ``title`` stands in the frame."""
+    """``title`` stands in the frame."""
 
-    def __init__(self, name: str, title: str, row_of: RowOf, ink: Ink, *, pinned: bool) -> None:
+    def __init__(self, name: str, title: str, rows: RowList, ink: Ink) -> None:
         super().__init__(id=f"pane-{name}", classes="pane")
         self.border_title = title
-        self.rows = RowList(row_of, ink, pinned=pinned, name=name)
+        self.rows = rows
         self.detail = Prose(ink, classes="detail")
 
     def compose(self) -> ComposeResult:

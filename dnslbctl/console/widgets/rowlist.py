@@ -33,7 +33,8 @@ FLEXIBLE_MIN = 12
 
 
 class RowList(Widget, can_focus=True):
-    """``pinned``: a cursor on the first row stays there when rows come in above it."""
+    """``columns_of``: what fits into so many cells. ``pinned``: a cursor on the first row stays
+    there when rows come in above it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False),
@@ -48,6 +49,7 @@ class RowList(Widget, can_focus=True):
     def __init__(
         self,
         row_of: Callable[[Any], Sequence[Span]],
+        columns_of: Callable[[int], Sequence[Column]],
         ink: Ink,
         *,
         pinned: bool = False,
@@ -59,6 +61,7 @@ class RowList(Widget, can_focus=True):
         self.key: Hashable | None = None
         self.empty = ""
         self.row_of = row_of
+        self._columns_of = columns_of
         self._ink = ink
         self._pinned = pinned
         self._ellipsis, self._thumb = ("…", "┃") if ink.unicode else (">", "#")
@@ -100,12 +103,9 @@ class RowList(Widget, can_focus=True):
             if self._drawn.get(y) != self._look(y):
                 self.refresh(Region(0, y, self.size.width, 1))
 
-    def set_columns(self, columns: Sequence[Column]) -> None:
-        if columns != self.columns:
-            self.columns = columns
-            self._lay_out()
-
-    def _lay_out(self) -> None:
+    def lay_out(self) -> None:
+        """Chooses the columns anew: another width, or other columns than before."""
+        self.columns = self._columns_of(self.size.width)
         width = self.size.width - 3
         shown = list(enumerate(self.columns))
 
@@ -227,7 +227,7 @@ class RowList(Widget, can_focus=True):
 
     def on_resize(self) -> None:
         self._scroll_to_cursor()
-        self._lay_out()
+        self.lay_out()
 
     def on_focus(self) -> None:
         self._drawn.clear()

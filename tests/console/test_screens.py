@@ -1,0 +1,215 @@
+"""Whole screens as text, held against those in golden/: every pane, election, size and state.
+
+`DNSLB_GOLDEN=write` writes them anew; a changed one is committed only by whoever can explain its
+difference. The clock stands still, and the daemon's pictures are those of `stage`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from textual.color import Color
+
+from tests.console.driving import Hands, drive, driven
+from tests.console.stage import PAUSED
+from tests.console.wire import wire
+from tests.dnslbctl.daemon import Daemon
+
+GOLDEN = Path(__file__).with_name("golden")
+SMALL, LARGE = (80, 24), (200, 60)
+
+
+def hold(hands: Hands, name: str) -> None:
+    """The screen as it is, against the golden one of this name."""
+    shown = "\n".join(hands.rows()) + "\n"
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("DNSLB_GOLDEN") == "write":
+        path.write_text(shown)
+    assert shown == path.read_text(), f"{path.name} differs; the screen is:\n{shown}"
+
+
+async def resize(hands: Hands, size: tuple[int, int]) -> None:
+    await hands.pilot.resize_terminal(*size)
+    for _ in range(3):
+        await hands.settle()
+
+
+@pytest.mark.parametrize("election", ["raft", "k8s", "singleton"])
+def test_every_pane_small_and_all_large(daemon: Daemon, election: str) -> None:
+    async def hand(hands: Hands) -> None:
+        for key in "12345":
+            await hands.press(key)
+            hold(hands, f"{election}-80-{key}")
+        await resize(hands, LARGE)
+        await hands.press("2", "down", "down")
+        await hands.until_shown("fra-1  ✓ up", "no fresh report; its last word was up")
+        hold(hands, f"{election}-200")
+        await resize(hands, SMALL)
+        hold(hands, f"{election}-80-back")
+
+    drive(daemon.path, hand)
+
+
+def test_forms_and_pages(daemon: Daemon) -> None:
+    steps: list[tuple[str, tuple[str, ...]]] = [
+        ("drain", ("2", "down", "down", "d")),
+        ("force", ("2", "f")),
+        ("pause", ("2", "p")),
+        ("decide", ("4", "x", "right")),
+        ("release", ("1", "down", "down", "x", "right")),
+        ("sync", ("S",)),
+        ("transfer", ("t",)),
+        ("help", ("question_mark",)),
+        ("why", ("2", "g", "w")),
+        ("endpoint", ("2", "g", "down", "enter")),
+    ]
+
+    async def hand(hands: Hands) -> None:
+        for name, keys in steps:
+            await hands.press(*keys)
+            await hands.until(lambda: "asking the daemon" not in hands.text)
+            hold(hands, name)
+            await hands.press("escape", "1", "g")
+        await hands.press("2", "slash")
+        await hands.write("api down")
+        hold(hands, "filter")
+        await hands.press("enter", "escape", "s")
+        hold(hands, "by-name")
+        await hands.press("left")
+        hold(hands, "folded")
+
+    drive(daemon.path, hand)
+
+
+def test_without_unicode_there_is_ascii_alone(daemon: Daemon) -> None:
+    async def hand(hands: Hands) -> None:
+        for key in "12345":
+            await hands.press(key)
+            assert hands.text.isascii(), hands.text
+        for keys in (("4", "x"), ("2", "d"), ("question_mark",), ("2", "w"), ("3", "t")):
+            await hands.press(*keys)
+            await hands.until(lambda: "asking the daemon" not in hands.text)
+            assert hands.text.isascii(), hands.text
+            await hands.press("escape")
+        await hands.press("4", "x")
+        hold(hands, "ascii-decide")
+        await hands.press("escape", "colon")
+        await hands.until_shown("Add a voter")
+        assert hands.text.isascii(), hands.text
+        await hands.press("escape")
+        hands.console.clear_notifications()
+        hands.console.notify("told")
+        await hands.until_shown("told")
+        assert hands.text.isascii(), hands.text
+        hands.console.clear_notifications()
+        await hands.until(lambda: "told" not in hands.text)
+        await resize(hands, LARGE)
+        hold(hands, "ascii-200")
+        assert hands.text.isascii(), hands.text
+
+    drive(daemon.path, hand, unicode=False)
+
+
+def test_without_colour_there_is_none(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what is bad stands out all the same."""
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def hand(hands: Hands) -> None:
+        await hands.press("2")
+        exported = hands.console.export_screenshot()
+        # The three dots of the window that Rich draws around it are not ours.
+        found = {*re.findall(r"fill[:=] ?\"?(#[0-9a-f]{6})", exported)}
+        found -= {"#ff5f57", "#febc2e", "#28c840"}
+        assert len(found) > 2
+        for code in found:
+            red, green, blue = Color.parse(code).rgb
+            assert max(red, green, blue) - min(red, green, blue) <= 3, code
+        assert "[NEEDS YOU]" in hands.text
+        assert "[2 Endpoints]" in hands.text
+
+    drive(daemon.path, hand, colour=False)
+
+
+@pytest.mark.parametrize("size", [(20, 6), (40, 12), (80, 24), (132, 43), (200, 60)])
+def test_no_size_breaks_it(daemon: Daemon, size: tuple[int, int]) -> None:
+    async def hand(hands: Hands) -> None:
+        for key in ("1", "2", "3", "4", "5", "z", "d", "escape", "question_mark", "escape"):
+            await hands.press(key)
+        assert len(hands.rows()) == size[1]
+
+    drive(daemon.path, hand, size=size)
+
+
+def test_a_pause_is_said_aloud(daemon: Daemon) -> None:
+    daemon.shown.show(PAUSED)
+
+    async def hand(hands: Hands) -> None:
+        await hands.press("4")
+        hold(hands, "paused")
+
+    drive(daemon.path, hand)
+
+
+Act = Callable[[Hands], Awaitable[None]]
+
+
+def test_a_daemon_that_is_gone_and_comes_back(tmp_path: Path, daemon: Daemon) -> None:
+    async def main() -> None:
+        async with wire(tmp_path / "w", daemon.path) as between:
+
+            async def hand(hands: Hands) -> None:
+                await hands.press("2", "down", "down")
+                await between.cut()
+                await hands.until_shown("STALE", "NO CONNECTION")
+                hands.clock_s[0] += 37
+                hands.console.paint()
+                shown = hands.text.replace(str(between.path), "SOCKET")
+                assert "This was so 37s ago" in " ".join(shown.split())
+                assert "192.0.2.10:443" in shown, "the last picture stays"
+                await hands.press("d")
+                await hands.until_shown("refused: there is no connection")
+                assert hands.forms == 0
+                await between.start()
+                await hands.until_shown("NEEDS YOU")
+                assert "NO CONNECTION" not in hands.text
+                assert hands.rows()[6].startswith("│>"), "the cursor is where it was"
+
+            await driven(between.path, hand)
+
+    asyncio.run(main())
+
+
+def test_a_console_that_is_there_before_its_daemon(tmp_path: Path, daemon: Daemon) -> None:
+    async def main() -> None:
+        between = wire(tmp_path / "w", daemon.path)
+
+        async def hand(hands: Hands) -> None:
+            await hands.until_shown("CONNECTING", "there is no socket")
+            for key in (
+                "2",
+                "3",
+                "4",
+                "5",
+                "z",
+                "s",
+                "d",
+                "p",
+                "x",
+                "t",
+                "w",
+                "enter",
+                "left",
+                "y",
+            ):
+                await hands.press(key)
+            async with between:
+                await hands.until_shown("NEEDS YOU")
+
+        await driven(tmp_path / "w", hand, connected=False)
+
+    asyncio.run(main())
