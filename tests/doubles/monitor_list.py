@@ -15,7 +15,7 @@ from dnslb.net.watchable import Watchable
 @dataclass
 class MemoryListStore:
     """``errors``: what the next calls raise. ``prepare_s``, ``send_s``: how long they take.
-    ``sent``: every list that was put there."""
+    ``sent``: every list that was put there; ``begun``: how many it was begun to send."""
 
     stands: Watchable[MonitorList | None] = field(default_factory=lambda: Watchable(None))
     sent: list[MonitorList] = field(default_factory=list)
@@ -24,6 +24,7 @@ class MemoryListStore:
     prepare_s: float = 0.0
     send_s: float = 0.0
     prepared: int = 0
+    begun: int = 0
 
     async def wait_differs(self, monitors: MonitorList) -> None:
         await self.stands.wait_value(lambda stands: stands != monitors)
@@ -42,6 +43,7 @@ class _Prepared:
     monitors: MonitorList
 
     async def send(self) -> None:
+        self.store.begun += 1
         await trio.sleep(self.store.send_s)
         if self.store.send_errors:
             raise self.store.send_errors.popleft()

@@ -31,7 +31,8 @@ START_S_MAX = 20.0
 
 class Etcd:
     """Started by its constructor, ended by `stop`. ``v2``, ``gateway``: which APIs it serves.
-    ``tls``: its certificate, and the CA of those that clients must show."""
+    ``tls``: its certificate, and the CA of those that clients must show. ``peers``: the peer ports
+    of a cluster, of which it is member ``number``; it then starts without waiting for them."""
 
     def __init__(
         self,
@@ -41,17 +42,22 @@ class Etcd:
         gateway: bool = True,
         tls: TlsFiles | None = None,
         client: TlsFiles | None = None,
+        peers: Sequence[int] = (),
+        number: int = 0,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self._port, self._peer_port = free_port(), free_port()
+        peers = peers or (free_port(),)
+        self._port = free_port()
         self.url = f"{'http' if tls is None else 'https'}://{HOST}:{self._port}"
-        peer = f"http://{HOST}:{self._peer_port}"
+        members = [f"http://{HOST}:{port}" for port in peers]
+        peer = members[number]
         self._flags = [
             *("--data-dir", str(directory / "data"), "--log-level", "error"),
             *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),
             *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
-            *("--initial-cluster", f"default={peer}", "--unsafe-no-fsync"),
+            *("--name", f"m{number}", "--unsafe-no-fsync"),
+            *("--initial-cluster", ",".join(f"m{i}={url}" for i, url in enumerate(members))),
             f"--enable-v2={str(v2).lower()}",
             f"--enable-grpc-gateway={str(gateway).lower()}",
         ]
@@ -62,7 +68,9 @@ class Etcd:
         self._http = httpx.Client(base_url=self.url, verify=context, trust_env=False, timeout=10)
         self._process: subprocess.Popen[bytes] | None = None
         self.authorization: dict[str, str] = {}
-        self.start()
+        self._launch()
+        if len(peers) == 1:
+            self.wait_ready()
 
     @property
     def port(self) -> int:
@@ -73,10 +81,17 @@ class Etcd:
         return (self.directory / "log").read_text()
 
     def start(self) -> None:
+        self._launch()
+        self.wait_ready()
+
+    def _launch(self) -> None:
         program = _program()
         assert program is not None
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen([program, *self._flags], stdout=log, stderr=log)
+
+    def wait_ready(self) -> None:
+        assert self._process is not None
         end = time.monotonic() + START_S_MAX
         while self._process.poll() is None and time.monotonic() < end:
             try:

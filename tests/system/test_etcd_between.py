@@ -185,3 +185,22 @@ async def test_a_paused_etcd_is_shown_and_comes_back(
         store.report("ams", {A: True, B: True})
         await b.wait_votes("ams", "up up")
         await b.wait(lambda: b.rows == {})
+
+
+@both
+async def test_endpoints_of_two_clusters_are_never_taken_for_one(
+    etcd: StartEtcd, between: Between, api: str
+) -> None:
+    """A mistake in the configuration; what was followed in one says nothing of the other."""
+    first, second = etcd(v2=api == "v2"), etcd(v2=api == "v2")
+    proxy = await between(first)
+    Store(second, api).report("ams", {A: False, B: False})
+    for _ in range(50):
+        Store(second, api).put("other", "x")
+    async with bench(proxy.url, second.url) as b:
+        await b.wait_live()
+        for _ in range(10):
+            Store(first, api).report("ams", {A: True, B: True})
+        await b.wait_votes("ams", "up up")
+        await proxy.set("refuse")
+        await b.wait_votes("ams", "down down")

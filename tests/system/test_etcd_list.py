@@ -173,6 +173,9 @@ async def test_user_and_password(etcd: StartEtcd, api: str) -> None:
         await b.wait_votes("ams", "up up")
         await b.put_list()
         assert store.get("monitors") == OURS
+        b.source._v3._token = "expired.7"
+        assert await b.source.prepare(LIST) is None
+        assert b.source.counters["failures"] == 0
         # What a restart forgets are the tokens.
         await trio.to_thread.run_sync(server.stop)
         await trio.to_thread.run_sync(server.start)
