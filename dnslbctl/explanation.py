@@ -59,7 +59,7 @@ def why_page(why: messages.Why, now: str, terminal: Terminal) -> list[str]:
         ("in DNS", addresses(published)),
         ("wanted", _wanted(published, desired)),
         ("rule", why["rule"]),
-        ("zone", why["zone"] or ("none serves this name", WARN)),
+        ("zone", why["zone"] or ("none was found yet", WARN)),
     ]
     if why["plan_id"]:
         term = "" if why["term"] is None else f" under term {why['term']}"

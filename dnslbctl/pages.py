@@ -84,8 +84,7 @@ def status_page(status: messages.Status, terminal: Terminal) -> list[str]:
     rows: list[Sequence[Cell]] = [_loadbalancer_counts(status)]
     if (endpoints := status["endpoints"])["total"]:
         living, total = endpoints["living"], endpoints["total"]
-        published = count(status["published_addresses"], "address", "addresses")
-        rows.append(("endpoints", f"{living:,} of {total:,} living, {published} in DNS"))
+        rows.append(("endpoints", f"{living:,} of {total:,} living, {_in_dns(status)}"))
     rows.append(("agents", *_agents(status["agents"])))
     rows.append(("changes", *_changes_summary(status)))
     rows += [
@@ -98,6 +97,17 @@ def status_page(status: messages.Status, terminal: Terminal) -> list[str]:
     if status["troubled"]:
         lines += ["", *_troubled(status, terminal)]
     return lines
+
+
+def _in_dns(status: messages.Status) -> str:
+    """What is not known is not called zero."""
+    unread, names = status["unread_names"], status["loadbalancers"]["total"]
+    if status["provider"] is None:
+        return "nothing is published"
+    if unread == names:
+        return "what is in DNS is not known yet"
+    published = f"{count(status['published_addresses'], 'address', 'addresses')} in DNS"
+    return f"{published}; {count(unread, 'name')} not read yet" if unread else published
 
 
 def _is_news(row: messages.Attention) -> bool:

@@ -139,6 +139,7 @@ class Status(TypedDict):
     socket: str
     endpoints: EndpointCounts
     published_addresses: int
+    unread_names: int
     troubled: list[LoadBalancerSummary]
     agents: list[Agent]
     zones: list[Zone]

@@ -118,6 +118,7 @@ def status_message(
             "living": sum(view.living for view in lbs),
         },
         "published_addresses": sum(len(view.published or ()) for view in lbs),
+        "unread_names": sum(view.published is None for view in lbs),
         "troubled": [summary_message(view) for view in troubled[:TROUBLED_MAX]],
         "agents": [agent_message(agent, now) for agent in status.agents],
         "zones": [zone_message(zone) for zone in status.zones.values()],

@@ -7,10 +7,10 @@ first true. Information is not a need: ``status --check`` counts critical and wa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from dnslb.decide import reason
+from dnslb.decide import backoff, reason
 from dnslb.decide.held import HeldChange, Trouble
 from dnslb.decide.zone import Zone
 from dnslb.model.instant import Now
@@ -20,6 +20,7 @@ from dnslb.model.status import SEVERITIES, AgentView, Attention, LoadBalancerVie
 ENDLESS_AFTER_S = 3600.0
 ZONE_CRITICAL_AFTER_S = 300.0
 KIND_MAX = 100
+_SYNC = "see the sentence; dnslbctl sync tries again at once"
 
 
 class Row(NamedTuple):
@@ -153,12 +154,10 @@ def of_zone(zone: Zone, now: Now) -> list[Row]:
     trouble = zone.trouble
     if trouble is None:
         return []
-    lasting = now.wall - trouble.since_wall > ZONE_CRITICAL_AFTER_S
     text = f"zone {zone.name}: {trouble.error}"
     if trouble.failures > 1:
         text += f" (failed {trouble.failures} times)"
-    next_step = "see the sentence; dnslbctl sync tries again at once"
-    return [Row("critical" if lasting else "warning", "zone-error", zone.name, text, next_step)]
+    return [Row(_severity(trouble.since_wall, now), "zone-error", zone.name, text, _SYNC)]
 
 
 def of_publication(zone: Zone) -> list[Row]:
@@ -183,14 +182,32 @@ def of_publication(zone: Zone) -> list[Row]:
     return rows
 
 
-def of_unserved(name: str, sentence: str) -> Row:
+def of_unserved(name: str) -> Row:
     return Row(
         "warning",
         "no-zone",
         name,
-        f"{name} is not published: {sentence}",
+        f"{name} is not published: the provider has no zone for it",
         "create the zone at the provider, or take the name out of the configuration",
     )
+
+
+def of_unasked(troubles: Mapping[str, backoff.Trouble], now: Now) -> list[Row]:
+    """Names whose zone could not be asked for: one row for all that fail alike."""
+    alike: dict[str, list[str]] = {}
+    for name, trouble in troubles.items():
+        alike.setdefault(trouble.error, []).append(name)
+    rows = []
+    for error, names in alike.items():
+        since_wall = min(troubles[name].since_wall for name in names)
+        text = f"{reason.listed(names, 3)}: nothing is read or written there: {error}"
+        rows.append(Row(_severity(since_wall, now), "zone-unknown", names[0], text, _SYNC))
+    return rows
+
+
+def _severity(since_wall: float, now: Now) -> Severity:
+    """Of a provider's failure: the longer it lasts, the worse."""
+    return "critical" if now.wall - since_wall > ZONE_CRITICAL_AFTER_S else "warning"
 
 
 def of_released(names: Iterable[str]) -> list[Row]:

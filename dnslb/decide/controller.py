@@ -118,8 +118,8 @@ class Controller:
                 self._dirty |= noted.names & self._balancers.keys()
                 if noted.fenced is not None:
                     self._resign(noted.fenced, now)
-            case ZoneFound(name, result):
-                self._zones.take_found(name, result, now)
+            case ZoneFound(name):
+                self._outcomes.take(event, now)
                 if name in self._balancers:
                     self._balancers[name].zone = self._zones.of_owner.get(name)
                     self._dirty.add(name)

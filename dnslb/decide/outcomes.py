@@ -1,4 +1,4 @@
-"""What comes back from the provider, each noted where it belongs: markers, readings, writes.
+"""What comes back from the provider, each noted where it belongs: zones, markers, readings, writes.
 
 Tells the controller what to look at again and whether another writer holds the fence; decides
 nothing about addresses and asks for nothing.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from dnslb.decide.events import FenceTaken, PublicationChecked, WriteEnded, ZoneRead
+from dnslb.decide.events import FenceTaken, PublicationChecked, WriteEnded, ZoneFound, ZoneRead
 from dnslb.decide.journal import Journal
 from dnslb.decide.writer import Writer
 from dnslb.decide.zone import Zone
@@ -17,7 +17,7 @@ from dnslb.decide.zones import Zones
 from dnslb.model.instant import Now
 from dnslb.model.outcome import Failure
 
-Outcome = FenceTaken | ZoneRead | WriteEnded | PublicationChecked
+Outcome = ZoneFound | FenceTaken | ZoneRead | WriteEnded | PublicationChecked
 
 
 class Noted(NamedTuple):
@@ -38,6 +38,8 @@ class Outcomes:
 
     def take(self, outcome: Outcome, now: Now) -> Noted:
         match outcome:
+            case ZoneFound():
+                return self._take_found(outcome, now)
             case FenceTaken():
                 return self._take_fence(outcome, now)
             case ZoneRead():
@@ -47,6 +49,15 @@ class Outcomes:
             case PublicationChecked(sighting):
                 self._writer.take_sighting(sighting, now)
                 return Noted()
+
+    def _take_found(self, event: ZoneFound, now: Now) -> Noted:
+        name, result = event.name, event.result
+        is_news = self._zones.take_found(name, result, now)
+        if isinstance(result, Failure):
+            self._journal.count("read_failures")
+            if is_news:
+                self._journal.log("zone-error", f"{name}: {result.sentence}", now)
+        return Noted({name})
 
     def _take_fence(self, event: FenceTaken, now: Now) -> Noted:
         zone, failure = self._zones.by_name.get(event.zone), event.failure

@@ -153,7 +153,8 @@ class Picture:
             rows += attention.of_zone(zone, now)
             if settings.unverified is None:
                 rows += attention.of_publication(zone)
-        rows += [attention.of_unserved(name, sentence) for name, sentence in zones.unserved()]
+        rows += attention.of_unasked(zones.unasked(), now)
+        rows += [attention.of_unserved(name) for name in zones.unserved()]
         rows += attention.of_held(writer.ledger.held.values())
         for plan in writer.plans.values():
             rows += attention.of_troubles(plan.troubles)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dnslb.decide.backoff import backoff_s
+from dnslb.decide.backoff import Trouble, backoff_s, worse
 from dnslb.decide.intents import FindZones, Intent, ReadZone, TakeFence
 from dnslb.decide.settings import Settings
 from dnslb.decide.zone import Zone
@@ -25,12 +25,14 @@ the search takes long, once in this time for those that were found meanwhile."""
 
 @dataclass(slots=True)
 class _Search:
-    """The search for the zone of one name: that has none yet, or may have another one now."""
+    """The search for the zone of one name: that has none yet, or may have another one now.
+    ``missing``: the provider said that it has none, which is something else than ``trouble``: that
+    it could not be asked."""
 
     asked: bool = False
-    failures: int = 0
+    missing: bool = False
+    trouble: Trouble | None = None
     not_before_mono: float = float("-inf")
-    sentence: str | None = None
 
 
 class Zones:
@@ -41,6 +43,7 @@ class Zones:
         self._searches: dict[str, _Search] = {}
         self._search_due_mono = float("inf")
         self._asked = 0
+        self._told: set[str] = set()
         self._read_from_mono = float("-inf")
         self._wait_until_mono = float("-inf")
 
@@ -83,38 +86,50 @@ class Zones:
             if not self.by_name[zone].outstanding:
                 del self._members[zone], self.by_name[zone]
 
-    def take_found(self, name: str, result: str | Failure | None, now: Now) -> None:
+    def take_found(self, name: str, result: str | Failure | None, now: Now) -> bool:
+        """Whether this is a failure that is worth a line: the first of its kind since a search
+        went well. What stands in the way of one name mostly stands in the way of thousands."""
         search = self._searches.get(name)
         if search is None:
-            return
+            return False
         self._asked -= search.asked
         search.asked = False
+        if not isinstance(result, Failure):
+            self._told.clear()
         if isinstance(result, str):
             before = self.of_owner.get(name)
             self.place(name, result)
             if before is not None and before != result:
                 self.search_again(self.names_in(before))
-        elif name in self.of_owner:
+            return False
+        if name in self.of_owner:
             del self._searches[name]
-        elif result is None:
-            search.sentence = "the provider has no zone for it"
+            return False
+        if result is None:
+            search.missing, search.trouble = True, None
             search.not_before_mono = now.mono + _UNSERVED_RETRY_S
-            self._search_due_mono = min(self._search_due_mono, search.not_before_mono)
         else:
-            search.failures += 1
-            search.sentence = result.sentence
-            search.not_before_mono = now.mono + backoff_s(search.failures, result)
-            self._search_due_mono = min(self._search_due_mono, search.not_before_mono)
+            search.missing, search.trouble = False, worse(search.trouble, result, now)
+            search.not_before_mono = now.mono + backoff_s(search.trouble.failures, result)
+        self._search_due_mono = min(self._search_due_mono, search.not_before_mono)
+        if result is None or result.sentence in self._told:
+            return False
+        self._told.add(result.sentence)
+        return True
 
     @property
     def is_searching(self) -> bool:
         """Whether answers are still to come from a search for zones."""
         return self._asked > 0
 
-    def unserved(self) -> list[tuple[str, str]]:
-        """Names without a zone, and why."""
-        found = [(n, s.sentence) for n, s in self._searches.items() if s.sentence is not None]
-        return sorted(found)
+    def unserved(self) -> list[str]:
+        """Names for which the provider says that it has no zone."""
+        return sorted(name for name, search in self._searches.items() if search.missing)
+
+    def unasked(self) -> dict[str, Trouble]:
+        """Names whose zone could not be asked for, and what stood in the way."""
+        found = ((name, search.trouble) for name, search in sorted(self._searches.items()))
+        return {name: trouble for name, trouble in found if trouble is not None}
 
     def names_in(self, zone: str) -> frozenset[str]:
         return frozenset(self._members.get(zone, ()))

@@ -142,7 +142,9 @@ def unreachable(server: Server, why: str) -> ProviderTemporary:
 
 def cut_off(server: Server, why: str) -> ProviderTemporary:
     """For a query without an answer; asking again is harmless."""
-    return ProviderTemporary(f"The server {server} gave no answer: {why}.")
+    return ProviderTemporary(
+        f"The server {server} gave no answer: {why}; look into its log, and for a firewall between."
+    )
 
 
 def delegated(server: Server, name: str, cut: str, zone: str) -> ProviderRefusal:

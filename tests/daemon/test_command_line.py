@@ -67,6 +67,17 @@ def test_wrong_usage_is_exit_code_1(argv: list[str], told: str, capsys: Captured
     assert all(line.startswith("dnslb: ") for line in captured.err.splitlines())
 
 
+@pytest.mark.parametrize("verb", [name for name, verb in VERBS.items() if verb.target])
+def test_each_verb_tells_its_usage(verb: str, capsys: Captured) -> None:
+    """By `SystemExit` where argparse does it."""
+    try:
+        code = run([verb, "--help"])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    assert code == 0
+    assert f"usage: dnslb {verb}" in capsys.readouterr().out
+
+
 def test_nothing_at_all_says_where_to_begin(capsys: Captured) -> None:
     assert run([]) == 1
     told = capsys.readouterr().err.splitlines()

@@ -79,9 +79,10 @@ def balancer(name: str, *endpoints: str | Endpoint, **policy: object) -> LoadBal
 @dataclass
 class World:
     """``records``: what DNS holds, (name, type) → (ttl, values). ``fail_write``,
-    ``fail_read``, ``fail_fence``, ``fail_commit``: what the next ones answer instead. ``slow``:
-    writes wait for `finish_writes`. ``markers``: zone → the token in it, ``fences``: how often one
-    was to be taken."""
+    ``fail_read``, ``fail_fence``, ``fail_commit``: what the next ones answer instead.
+    ``fail_find``: why no zone can be asked for, until None is set. ``slow``: writes wait for
+    `finish_writes`. ``markers``: zone → the token in it, ``fences``: how often one was to be
+    taken."""
 
     settings: Settings
     zones: tuple[str, ...] = ("example.org",)
@@ -91,6 +92,7 @@ class World:
     now: Now = Now(1000.0, 1000.0, 1_700_000_000.0)
     fail_write: deque[Failure] = field(default_factory=deque)
     fail_read: deque[Failure] = field(default_factory=deque)
+    fail_find: str | None = None
     fail_commit: deque[str] = field(default_factory=deque)
     slow: bool = False
     markers: dict[str, FencingToken] = field(default_factory=dict)
@@ -154,7 +156,8 @@ class World:
     def _carry_out(self, intent: Intent) -> Iterable[Event]:
         match intent:
             case FindZones(names):
-                return [ZoneFound(n, longest_zone(n, self.zones)) for n in names]
+                failure = Failure("temporary", self.fail_find) if self.fail_find else None
+                return [ZoneFound(n, failure or longest_zone(n, self.zones)) for n in names]
             case TakeFence(zone, token):
                 return [FenceTaken(zone, token, self._take_fence(zone, token))]
             case ReadZone() if self.hold_reads:

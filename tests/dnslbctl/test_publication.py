@@ -1,9 +1,11 @@
-"""What people read of changes that are applied and not published."""
+"""What people read of changes that are applied and not published, and of what was never read."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from dnslb.api.codec import to_time
 from dnslb.control import views
@@ -12,7 +14,7 @@ from dnslb.model.status import ZoneView
 from dnslbctl import pages
 from dnslbctl.output import WARN, Terminal
 from dnslbctl.publication import waiting_lines
-from tests.doubles.operations import NOW, WALL, change
+from tests.doubles.operations import ALONE, INFO, NOW, WALL, change, ep, lb, picture
 
 AT = to_time(NOW.wall)
 WIDE = Terminal(width=None, colour=False, unicode=False)
@@ -75,3 +77,24 @@ def test_changes_say_when_they_were_published() -> None:
     done = change(state="published", applied_wall=WALL - 2, published_wall=WALL - 1)
     message: Any = views.change_message(done)
     assert "published at" in "\n".join(pages.changes_page([message], AT, WIDE))
+
+
+@pytest.mark.parametrize(
+    ("published", "provider", "told"),
+    [
+        ([("192.0.2.1",), ("192.0.2.1",)], "bind", "2 addresses in DNS"),
+        ([("192.0.2.1",), None], "bind", "1 address in DNS; 1 name not read yet"),
+        ([None, None], "bind", "what is in DNS is not known yet"),
+        ([None, None], None, "nothing is published"),
+    ],
+)
+def test_what_was_never_read_is_not_called_nothing(
+    published: list[tuple[str, ...] | None], provider: str | None, told: str
+) -> None:
+    lbs = [
+        replace(lb(f"{name}.example.org", ep("tcp://192.0.2.1:80")), published=values)
+        for name, values in zip("ab", published, strict=True)
+    ]
+    info = replace(INFO, provider=provider)
+    message = views.status_message(info, picture(*lbs), ALONE, NOW)
+    assert f"endpoints  2 of 2 living, {told}" in pages.status_page(message, WIDE)

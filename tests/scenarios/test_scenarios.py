@@ -77,7 +77,13 @@ class Play:
 
     def do_start(self) -> None:
         old = self.world
-        self.world = World(self._settings(), records=old.records, now=old.now, cnames=old.cnames)
+        self.world = World(
+            self._settings(),
+            records=old.records,
+            now=old.now,
+            cnames=old.cnames,
+            fail_find=old.fail_find,
+        )
         self.told = 0
         self.world.start()
 
@@ -122,6 +128,10 @@ class Play:
 
     def do_cname(self, name: str, target: str) -> None:
         self.world.cnames[name] = target
+
+    def do_unreachable(self, *words: str) -> None:
+        """``unreachable WHY``: no zone can be asked for; without a reason, again."""
+        self.world.fail_find = " ".join(words) or None
 
     def do_fail(self, what: str, kind: str, *words: str) -> None:
         sentence = " ".join(words)

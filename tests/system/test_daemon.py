@@ -163,6 +163,8 @@ def test_plan_tells_and_changes_nothing(stage: Stage) -> None:
     stage.start()
     stage.wait_answer("1", "2")
     assert plan().returncode == 0
+    stage.endpoints[0].down()
+    assert "connection refused" in plan().stdout, "a plan says what the checks said"
 
 
 def test_sigterm_ends_within_five_seconds(stage: Stage) -> None:

@@ -56,6 +56,27 @@ def test_a_plan_takes_no_marker_and_writes_nothing(
         assert at[-1] - at[0] > 3.9, "a daemon beside it keeps its share of the calls"
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["never read", "read before"])
+def test_who_cannot_ask_does_not_say_that_nothing_would_change(
+    named: StartNamed, tmp_path: Path, known: bool
+) -> None:
+    ground = BindGround(tmp_path, named)
+    stage = Stage(tmp_path, publisher=ground.toml)
+    try:
+        if known:
+            stage.start()
+            stage.wait(lambda: ground.values(WWW) == {"192.0.2.1", "192.0.2.2"})
+            assert stage.stop() == 0
+        ground.named.stop()
+        done = run(stage, "plan")
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert f"it is not known what would change at {WWW}" in done.stderr
+        assert "nothing would change" not in done.stdout
+        assert "cannot be reached" in done.stdout
+    finally:
+        stage.close()
+
+
 def test_a_canary_beside_a_daemon_disturbs_nobody(named: StartNamed, tmp_path: Path) -> None:
     ground = BindGround(tmp_path, named)
     foreign = ground.foreign()

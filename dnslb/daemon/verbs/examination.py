@@ -79,10 +79,10 @@ class Examination:
             sentence = "each write compares the marker at its instant: fenced"
             self._tell(Finding("ok", provider, sentence))
         elif capabilities.shared:
-            how = "only before a write" if capabilities.marked else "never"
+            marker = "is compared only before a write" if capabilities.marked else "is not kept"
             sentence = (
-                f"the marker is compared {how}, so a writer that was stopped in the middle can "
-                "still write once after another took over: unfenced"
+                f"the marker {marker}, so a writer that was stopped in the middle can still write "
+                "once after another took over: unfenced"
             )
             self._tell(Finding("warning", provider, sentence))
 

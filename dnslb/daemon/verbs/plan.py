@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import trio
@@ -24,16 +25,23 @@ from dnslb.daemon.instance import Instance
 from dnslb.daemon.load import load_config
 from dnslb.daemon.process import run_verb
 from dnslb.daemon.verbs.examination import Finding, look_at_marker
+from dnslb.decide.reason import listed
 from dnslb.errors import DnslbError
 from dnslb.model.status import ChangeView, Status
 
+USAGE = "usage: dnslb plan -cfg F [flags of the daemon]"
 LOOK_S_MAX = 300.0
+DEAD_MAX = 20
 _SLACK_S = 0.5
 _DRY = " (dry run: nothing is written)"
 
 
 def run(argv: Sequence[str]) -> int:
-    """0 when nothing would change, 2 when something would. Raises `DnslbError`."""
+    """0 when nothing would change, 2 when something would. Raises `DnslbError`, also when
+    something could not be looked at."""
+    if any(argument in ("-h", "-help", "--help") for argument in argv):
+        print(USAGE)
+        return 0
     config = load_config(argv, os.environ)
     for warning in config.warnings:
         print(f"dnslb: warning: {warning}", file=sys.stderr)
@@ -100,21 +108,29 @@ async def _foreign_zones(instance: Instance) -> list[Finding]:
     publication, owner_id = instance.publication, instance.config.owner_id
     if publication is None or publication.fence is None:
         return []
-    zones = sorted(instance.status.value.zones)
+    zones = sorted(name for name, zone in instance.status.value.zones.items() if not zone.error)
     findings = [await look_at_marker(publication.fence, zone, owner_id) for zone in zones]
     return [finding for finding in findings if finding.level == "error"]
 
 
 def _is_seen(status: Status) -> bool:
     """Whether every endpoint has been checked and every name's zone was read, or failed."""
-    if status.gate is not None:
-        return False
-    troubled = {row.subject for row in status.attention if row.kind == "no-zone"}
-    troubled |= {name for name, zone in status.zones.items() if zone.error}
-    return all(
-        view.published is not None or view.name in troubled or view.zone in troubled
-        for view in status.loadbalancers.values()
-    )
+    failed = any(row.kind == "zone-unknown" for row in status.attention)
+    return status.gate is None and (failed or not _unread(status) - _failed(status))
+
+
+def _unread(status: Status) -> set[str]:
+    """Names of which nothing is known: those that are in no zone of the provider are not among
+    them."""
+    missing = {row.subject for row in status.attention if row.kind == "no-zone"}
+    views = status.loadbalancers.values()
+    return {view.name for view in views if view.published is None} - missing
+
+
+def _failed(status: Status) -> set[str]:
+    """Names in zones that could not be read, or not be read again."""
+    failing = {name for name, zone in status.zones.items() if zone.error}
+    return {view.name for view in status.loadbalancers.values() if view.zone in failing}
 
 
 def _tell(status: Status, foreign: list[Finding]) -> int:
@@ -124,12 +140,27 @@ def _tell(status: Status, foreign: list[Finding]) -> int:
             print(f"{row.severity}: {row.sentence}")
     for finding in foreign:
         print(f"critical: {finding.subject}: {finding.sentence}")
+    _tell_dead(status)
+    if unread := sorted(_unread(status) | _failed(status)):
+        for view in open_changes:
+            _tell_change(view)
+        raise DnslbError(f"plan: it is not known what would change at {listed(unread, 3)}")
     if not open_changes:
         print("nothing would change")
         return 0
     for view in open_changes:
         _tell_change(view)
     return 2
+
+
+def _tell_dead(status: Status) -> None:
+    """Endpoints that do not count as living, and what the check said."""
+    ill = (view for view in status.loadbalancers.values() if view.living < view.total)
+    dead = (e for view in ill for e in view.endpoints if e.counts_as != "living")
+    for seen in islice(dead, DEAD_MAX):
+        print(f"{seen.endpoint.address} ({seen.endpoint.monitor.url}): {seen.reason}")
+    if more := sum(1 for _ in dead):
+        print(f"and {more} endpoints more that do not live")
 
 
 def _tell_change(view: ChangeView) -> None:
