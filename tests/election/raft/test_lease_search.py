@@ -68,5 +68,13 @@ def test_no_short_history_has_two_writers(releases: bool, crashes: int) -> None:
 @pytest.mark.parametrize("releases", [True, False])
 @pytest.mark.parametrize("crashes", [0, 1])
 def test_no_longer_history_has_two_writers(releases: bool, crashes: int) -> None:
-    found = search(Rules(releases=releases), states_max=700_000, ticks=4, crashes=crashes)
+    found = search(Rules(releases=releases), states_max=300_000, ticks=4, crashes=crashes)
+    assert found.violation is None
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("releases", [True, False])
+def test_no_history_at_all_of_two_terms_and_two_ticks(releases: bool) -> None:
+    found = search(Rules(releases=releases), states_max=200_000, ticks=2, terms=2)
+    assert found.exhausted
     assert found.violation is None
