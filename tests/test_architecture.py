@@ -263,6 +263,21 @@ def test_over_the_network_ssl_is_loaded_for_certificates_only(tmp_path: Path) ->
     assert_none(needless_to_the_command_line(loaded))
 
 
+@pytest.mark.parametrize(
+    ("words", "exit_code"),
+    [((), 1), (("--help",), 0), (("status",), 3), (("drain", "x", "--reason", "y"), 3)],
+)
+def test_only_an_open_console_loads_textual(
+    tmp_path: Path, words: tuple[str, ...], exit_code: int
+) -> None:
+    """Without a verb, too, where there is no terminal."""
+    where = ("--socket", str(tmp_path / "no.sock"))
+    loaded = modules_loaded_by("-m", "dnslbctl", *where, *words, exit_code=exit_code)
+    heavy = {"textual", "rich", "asyncio"}
+    assert_none(module for module in loaded if _package(module) in heavy)
+    assert_none(module for module in loaded if _below(module, "dnslbctl.console"))
+
+
 def test_the_daemon_loads_no_election_or_provider_that_was_not_asked_for() -> None:
     loaded = modules_loaded_by("-c", "import dnslb.daemon.main")
     heavy = {"kubernetes", "pysyncobj", "octodns", "textual", "cryptography"}

@@ -23,6 +23,7 @@ from textual.events import DescendantFocus
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input
+from textual.worker import WorkerFailed
 
 from dnslbctl.client import Broken, Failed
 from dnslbctl.commands import query
@@ -85,7 +86,8 @@ class Console(Board):
     def _fatal_error(self) -> None:
         # Textual would print the locals of every frame: the operator's terminal is no place for
         # whatever is in them.
-        self.crash = self._exception
+        failed = self._exception
+        self.crash = failed.error if isinstance(failed, WorkerFailed) else failed
         self._close_messages_no_wait()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

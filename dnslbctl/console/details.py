@@ -68,8 +68,9 @@ def _votes(rows: Rows, row: Row, votes: Votes | None) -> list[Line]:
         name = plain(agent["name"])
         mark, tone = VOTES[letter]
         said = (votes or {}).get(agent["name"])
-        age_s = said["age_seconds"] if said else agent["age_seconds"]
-        heard = "never heard" if age_s is None else f"{duration(age_s)} ago"
+        seen = agent["seen_at"]
+        age_s = said["age_seconds"] if said else seen and max(rows.now_s - from_time(seen), 0.0)
+        heard = "never heard" if not isinstance(age_s, float | int) else f"{duration(age_s)} ago"
         message = plain(said["message"]) if said else ""
         lines.append(
             [(f"  {name:{width}}  ", ""), (f"{rows.mark(mark)} {words[letter]:8}", tone),
