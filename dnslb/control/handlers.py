@@ -225,7 +225,7 @@ class Handlers:
         except InvalidValue as error:
             raise Malformed(str(error)) from error
         if view is None:
-            raise Unknown(f"there is no load balancer {to_name(text)}; /v1/endpoints lists them")
+            raise Unknown(f"there is no load balancer {to_name(text)}; see dnslbctl endpoints")
         return view
 
     def _headers(self) -> tuple[tuple[str, str], ...]:

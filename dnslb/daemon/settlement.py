@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dnslb.decide.intents import Answer
 from dnslb.model.command import Command
 from dnslb.model.operator import ANY_SCOPE
-from dnslb.model.status import ChangeView, LoadBalancerView, Status
+from dnslb.model.status import ChangeView, LoadBalancerView, Status, ZoneView
 
 Published = Mapping[str, tuple[str, ...] | None]
 """Load balancer → the addresses in DNS; None while that is not known."""
@@ -27,12 +27,11 @@ def published_of(status: Status) -> Published:
 def is_settled(status: Status, command: Command, answer: Answer, since_wall: float) -> bool:
     """Whether waiting longer would tell the operator nothing new."""
     if command.kind == "pause":
-        return not any(status.zones[zone].in_flight for zone in _zones_of(status, command))
+        scope = command.subjects[0] if command.subjects else ANY_SCOPE
+        return not any(status.zones[zone].in_flight for zone in _zones_of(status, scope))
     if command.kind == "sync":
-        return all(
-            zone.error is not None or (zone.last_read_wall or 0.0) >= since_wall
-            for zone in status.zones.values()
-        )
+        zones = [status.zones[name] for name in _synced(status, command)]
+        return all(_is_compared(zone, since_wall) for zone in zones)
     if command.kind == "release" and command.delete:
         return not any(name in status.released for name in answer.lbs)
     return all(_why_not(status, name) != _UNDER_WAY for name in answer.lbs)
@@ -47,7 +46,7 @@ def sentences(
             return ("a write that had begun before is still under way",)
         return ()
     if command.kind == "sync":
-        return tuple(_of_zones(status))
+        return tuple(_of_zone(status.zones[name]) for name in _synced(status, command))
     if command.kind == "resume":
         return tuple(_of_resumed(status))
     if command.kind == "release":
@@ -137,8 +136,21 @@ def _open_change(status: Status, name: str) -> ChangeView | None:
 # -------------------------------------------------------------------------------------- zones
 
 
-def _zones_of(status: Status, command: Command) -> list[str]:
-    scope = command.subjects[0].rstrip(".").lower() if command.subjects else ANY_SCOPE
+def _synced(status: Status, command: Command) -> list[str]:
+    return sorted({zone for s in command.subjects or ("",) for zone in _zones_of(status, s)})
+
+
+def _is_compared(zone: ZoneView, since_wall: float) -> bool:
+    """What failed before the command was given says nothing of what it did."""
+    if (zone.failed_wall or 0.0) >= since_wall:
+        return True
+    is_read = (zone.last_read_wall or 0.0) >= since_wall
+    return is_read and (zone.error is None or zone.blocked is not None)
+
+
+def _zones_of(status: Status, subject: str) -> list[str]:
+    """The zones that a name means, of itself or of a load balancer; all for an empty one."""
+    scope = subject.rstrip(".").lower()
     if scope == ANY_SCOPE:
         return list(status.zones)
     if scope in status.zones:
@@ -148,12 +160,10 @@ def _zones_of(status: Status, command: Command) -> list[str]:
     return [zone] if zone is not None and zone in status.zones else []
 
 
-def _of_zones(status: Status) -> Iterable[str]:
-    for name, zone in sorted(status.zones.items()):
-        if zone.error is not None:
-            yield f"zone {name} could not be read: {zone.error}"
-        else:
-            yield f"zone {name} was read and compared"
+def _of_zone(zone: ZoneView) -> str:
+    if zone.error is not None:
+        return f"zone {zone.name}: {zone.error}"
+    return f"zone {zone.name} was read and compared"
 
 
 def _of_resumed(status: Status) -> Iterable[str]:

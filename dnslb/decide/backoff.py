@@ -23,14 +23,16 @@ def backoff_s(failures: int, failure: Failure) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Failures in a row of reading or of writing; ``error``: what the last one said."""
+    """Failures in a row of reading or of writing; ``error``: what the last one said, at
+    ``last_wall``."""
 
     failures: int
     error: str
     since_wall: float
+    last_wall: float
 
 
 def worse(before: Trouble | None, failure: Failure, now: Now) -> Trouble:
     if before is None:
-        return Trouble(1, failure.sentence, now.wall)
-    return Trouble(before.failures + 1, failure.sentence, before.since_wall)
+        return Trouble(1, failure.sentence, now.wall, now.wall)
+    return Trouble(before.failures + 1, failure.sentence, before.since_wall, now.wall)

@@ -54,14 +54,15 @@ class Sight:
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """Changes to commit, the sentence once they are, and what they concern. ``forget``: names
-    that are to be ours no longer."""
+    that are to be ours no longer. ``reread``: zones to be read again, or
+    load balancers in them."""
 
     changes: tuple[StateChange, ...]
     sentence: str
     lbs: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     forget: tuple[str, ...] = ()
-    reread: bool = False
+    reread: frozenset[str] = frozenset()
 
 
 def judge(command: Command, sight: Sight, now: Now) -> Accepted:
@@ -93,7 +94,7 @@ def _judge(command: Command, sight: Sight, now: Now) -> Accepted:
         case "release":
             return _release(command, sight, now)
         case "sync":
-            return Accepted((), "all zones are being read and compared", reread=True)
+            return _sync(command, sight)
 
 
 def targets(command: Command, sight: Sight) -> list[Target]:
@@ -215,7 +216,19 @@ def _scope(command: Command, sight: Sight) -> str:
         return ANY_SCOPE
     if len(command.subjects) != 1:
         raise CommandRefused("one load balancer or zone was expected, or none for everything")
-    name = to_name(command.subjects[0])
+    return _known(command.subjects[0], sight)
+
+
+def _sync(command: Command, sight: Sight) -> Accepted:
+    names = sorted({_known(subject, sight) for subject in command.subjects})
+    what, verb = reason.listed(names), "is" if len(names) == 1 else "are"
+    if not names:
+        names, what, verb = [*sight.balancers, *sight.zones], "all zones", "are"
+    return Accepted((), f"{what} {verb} being read and compared", reread=frozenset(names))
+
+
+def _known(subject: str, sight: Sight) -> str:
+    name = to_name(subject)
     if name not in sight.balancers and name not in sight.zones:
         raise CommandRefused(f"{name} is neither a load balancer nor a zone of dnslb")
     return name

@@ -47,7 +47,7 @@ class Desk:
         text = f"{command.by}: {accepted.sentence}"
         self._journal.log("command", text, now, reason=command.reason, by=command.by)
         if accepted.reread:
-            self._zones.reread()
+            self._zones.reread(accepted.reread)
         memory = self._store.memory
         for key in [k for k in memory.owned if k.name in accepted.forget]:
             memory.remember(key, None)

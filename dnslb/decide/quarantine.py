@@ -8,6 +8,7 @@ all others go on together. Not the back-off of a provider that is ill: that is t
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from dnslb.decide.backoff import Trouble, backoff_s, worse
@@ -82,4 +83,4 @@ class Quarantine:
         name = min(self._refused, key=lambda name: (self._refused[name].trouble.since_wall, name))
         trouble = self._refused[name].trouble
         others = f" and {len(self._refused) - 1} more" if len(self._refused) > 1 else ""
-        return Trouble(trouble.failures, f"{name}{others}: {trouble.error}", trouble.since_wall)
+        return replace(trouble, error=f"{name}{others}: {trouble.error}")

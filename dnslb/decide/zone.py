@@ -188,6 +188,7 @@ class Zone:
             in_flight=bool(self.outstanding),
             failures=self.trouble.failures if self.trouble else 0,
             error=self.trouble.error if self.trouble else None,
+            failed_wall=self.trouble.last_wall if self.trouble else None,
             blocked=self.blocked,
             lagging=self.lagging,
             unasked=self.unasked,

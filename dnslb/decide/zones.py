@@ -5,7 +5,7 @@ Asks (as intents) and remembers the answers; judges instants and back-off, never
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set as AbstractSet
 from dataclasses import dataclass
 
 from dnslb.decide.backoff import Trouble, backoff_s, worse
@@ -185,10 +185,11 @@ class Zones:
             search.not_before_mono = float("-inf")
         self._search_due_mono = float("-inf")
 
-    def reread(self) -> None:
-        """Somebody wants to know now: back-off is forgotten, everything is read again."""
-        for zone in self.by_name.values():
-            zone.stale = True
+    def reread(self, names: AbstractSet[str]) -> None:
+        """Somebody wants to know now: back-off is forgotten, and the zones of these owner names,
+        or so called, are read again."""
+        for name in {self.of_owner.get(name, name) for name in names} & self.by_name.keys():
+            self.by_name[name].stale = True
         self.retry()
 
     def retry(self) -> None:

@@ -123,8 +123,9 @@ class AgentView:
 
 @dataclass(frozen=True, slots=True)
 class ZoneView:
-    """``blocked``: why nothing is written now (back-off, pause, refused), or None. ``lagging``,
-    ``unasked``, ``unverified``: how publication goes, as in `publication.Sighting`."""
+    """``blocked``: why nothing is written now (back-off, pause, refused), or None. ``error``: what
+    the newest of ``failures`` in a row said, at ``failed_wall``. ``lagging``, ``unasked``,
+    ``unverified``: how publication goes, as in `publication.Sighting`."""
 
     name: str
     last_read_wall: float | None
@@ -136,6 +137,7 @@ class ZoneView:
     lagging: tuple[Lag, ...] = ()
     unasked: tuple[str, ...] = ()
     unverified: str | None = None
+    failed_wall: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,3 +54,20 @@ def test_what_is_not_overridden_cannot_be_cleared() -> None:
     answer = world.command("clear", A)
     assert not answer.ok
     assert answer.sentence == f"nothing overrides {A}; see dnslbctl overrides"
+
+
+def test_only_what_is_named_is_compared_and_what_is_unknown_is_refused() -> None:
+    world = World(settings(balancer(WWW, A), balancer("www.example.net", A)))
+    world.zones = ("example.org", "example.net")
+    world.start()
+    world.vote_all("up")
+    world.wait(5)
+    world.hold_reads = True
+    answer = world.command("sync", "example.com")
+    assert not answer.ok
+    assert answer.sentence == "example.com is neither a load balancer nor a zone of dnslb"
+    answer = world.command("sync", WWW)
+    assert (answer.ok, answer.sentence) == (True, f"{WWW} is being read and compared")
+    assert [read.zone for read in world.reads_held] == ["example.org"]
+    assert world.command("sync").ok
+    assert sorted(read.zone for read in world.reads_held) == ["example.net", "example.org"]
