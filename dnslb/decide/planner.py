@@ -6,7 +6,7 @@ shared. Decides what goes out, what waits and what is held, each with its senten
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set as AbstractSet
 from dataclasses import dataclass, field
 
 from dnslb.decide import held
@@ -70,10 +70,11 @@ class Planner:
         different: dict[str, list[Difference]] = {}
         for name, (zone, balancers) in sorted(work.items()):
             plans[name] = out = ZonePlan()
+            under_way = zone.keys_under_way()
             different[name] = [
                 d
                 for balancer in balancers
-                for d in self._differences(zone, balancer, ground, out)
+                for d in self._differences(zone, balancer, under_way, ground, out)
                 if self._is_ours_to_change(zone, d, ground, out)
             ]
         kept = self._guard(work, different, plans, ground)
@@ -83,7 +84,12 @@ class Planner:
         return plans
 
     def _differences(
-        self, zone: Zone, balancer: Balancer, ground: Ground, out: ZonePlan
+        self,
+        zone: Zone,
+        balancer: Balancer,
+        under_way: AbstractSet[RRsetKey],
+        ground: Ground,
+        out: ZonePlan,
     ) -> list[Difference]:
         name = balancer.lb.name
         if balancer.frozen is not None or not balancer.decided:
@@ -100,6 +106,9 @@ class Planner:
         for key in equal:
             existing = zone.rrsets.get(key)
             if balancer.desired.is_echo and not is_as_left(existing, memory.owned.get(key)):
+                continue
+            if key in under_way:
+                # What is about to stand there must be known as ours until it is known what does.
                 continue
             self.rivals.settled(key)
             memory.remember(

@@ -169,6 +169,10 @@ class Zone:
             self.is_unread(names) or self.read_mono is None or mono >= self.read_mono + download_s
         )
 
+    def keys_under_way(self) -> set[RRsetKey]:
+        """Of which a write was sent off and has not ended."""
+        return {change.key for plan in self.outstanding.values() for change in plan.changes}
+
     def is_unread(self, names: AbstractSet[str]) -> bool:
         return self.stale or self.read_mono is None or not names <= self.names_read
 

@@ -140,3 +140,25 @@ def test_a_write_whose_outcome_is_unknown_is_never_taken_for_drift() -> None:
         world.wait(60)
         assert world.dns(WWW) == (A, B)
         assert world.kinds() == []
+
+
+@pytest.mark.parametrize("drift", ["restore", "report", "hold"])
+@pytest.mark.parametrize("landed", [True, False])
+def test_what_is_wanted_again_while_a_write_is_under_way_does_not_make_that_drift(
+    landed: bool, drift: str
+) -> None:
+    """Until the write has ended, what stands may be what it is to make."""
+    world = World(settings(balancer(WWW, A, B), drift=drift, upload_interval_s=1.0)).start()
+    world.vote_all("up")
+    world.wait(5)
+    world.slow = True
+    world.vote_all({A: "down"})
+    (under_way,) = world.waiting
+    world.command("force-up", A, lb=WWW)
+    world.waiting, world.slow = [], False
+    world.lose_answers(landed)
+    world.feed(world._write(under_way))
+    world.wait(60)
+    assert world.dns(WWW) == (A, B)
+    assert "drift" not in " ".join(world.kinds())
+    assert not [text for kind, text in world.log if "somebody else" in text]
