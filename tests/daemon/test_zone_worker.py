@@ -22,6 +22,7 @@ from dnslb.errors import (
     ProviderTemporary,
 )
 from dnslb.model.capabilities import Capabilities
+from dnslb.model.lease import Lease
 from dnslb.model.operator import Pause
 from dnslb.model.outcome import Failure, Receipt
 from tests.daemon.pieces import ZONE, change, lease, plan
@@ -319,12 +320,15 @@ async def test_a_prolonged_lease_prolongs_the_write_but_not_beyond_its_own_limit
         assert b.failure.kind == "unknown"
 
 
-async def test_a_lost_lease_ends_the_write_at_once(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("after", [None, lease(nonce="n2")])
+async def test_a_lost_lease_ends_the_write_at_once(
+    autojump_clock: MockClock, after: Lease | None
+) -> None:
     async with bench(ScriptedProvider(send_s=10)) as b:
         b.worker.apply_nowait(plan())
         await trio.sleep(1)
         assert b.gate.under_way == 1
-        b.gate.set_lease(None)
+        b.gate.set_lease(after)
         await b.gate.wait_rest()
         await trio.testing.wait_all_tasks_blocked()
         assert b.failure.kind == "unknown"

@@ -40,6 +40,21 @@ def test_rule_2_4_a_new_writer_waits_out_and_reads_first() -> None:
     assert world.dns(NAME) == THREE
 
 
+def test_rule_3_1_a_new_lease_reads_anew_also_where_no_marker_is_kept() -> None:
+    world = World(settings(balancer(NAME, *THREE))).start()
+    world.vote_all("up")
+    world.wait(4)
+    world.feed(LeaseChanged(None))
+    world.publish(NAME, *THREE[:2])
+    world.hold_reads = True
+    world.feed(LeaseChanged(world.lease(term=1, nonce="n2")))
+    world.vote_all({THREE[0]: "down"})
+    assert len(world.applied) == 1
+    world.finish_read()
+    assert world.dns(NAME) == THREE[1:]
+    assert "write-failed" not in dict(world.log)
+
+
 def test_rule_3_1_a_follower_reads_and_writes_nothing() -> None:
     world = World(settings(balancer(NAME, *THREE))).start(lease=False)
     world.vote_all("up")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dnslb.decide.events import LeaseChanged, SettingsChanged
+from collections.abc import Iterable
+
+from dnslb.decide.events import Event, FenceTaken, LeaseChanged, SettingsChanged
 from dnslb.decide.intents import Intent, ReadZone, TakeFence
 from dnslb.model.capabilities import Capabilities
 from dnslb.model.lease import FencingToken
@@ -127,4 +129,30 @@ def test_rule_2_4_the_marker_is_taken_at_once_and_the_zone_read_after_the_wait()
     world.wait(9.9)
     assert world.reads_held == []
     world.wait(0.2)
+    assert len(world.reads_held) == 1
+
+
+class SlowFence(World):
+    """``taking``: tokens that were to be put into the marker, and no answer came."""
+
+    def _carry_out(self, intent: Intent) -> Iterable[Event]:
+        if not isinstance(intent, TakeFence):
+            return super()._carry_out(intent)
+        self.__dict__.setdefault("taking", []).append(intent.token)
+        return []
+
+
+def test_rule_2_2_a_marker_that_takes_long_is_asked_for_once_for_a_lease() -> None:
+    """The answer to an older lease's question is none to the newer one's."""
+    world = SlowFence(settings(balancer(NAME, *THREE), capabilities=FENCED))
+    world.start()
+    world.wait(60)
+    old = world.token
+    world.feed(LeaseChanged(world.lease(term=1, nonce="n2")))
+    world.hold_reads = True
+    world.feed(FenceTaken("example.org", old, None))
+    world.wait(60)
+    assert world.taking == [old, world.token]  # type: ignore[attr-defined]
+    assert world.reads_held == []
+    world.feed(FenceTaken("example.org", world.token, None))
     assert len(world.reads_held) == 1

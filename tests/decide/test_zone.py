@@ -139,3 +139,33 @@ def test_a_plan_that_nobody_wants_any_more_is_recalled() -> None:
     assert world.dns(WWW) == (A, B)
     assert len(world.applied) == 1
     assert world.kinds() == []
+
+
+def test_while_a_zone_cannot_be_read_nothing_rests_on_what_was_read_before() -> None:
+    world = published(A, B)
+    world.refuse_reads("503")
+    world.wait(400)
+    world.vote_all({A: "down"})
+    world.wait(400)
+    assert len(world.applied) == 1
+    world.refuse_reads(None)
+    world.wait(BACKOFF_S_MAX)
+    assert world.dns(WWW) == (B,)
+
+
+def test_after_a_refusal_the_zone_is_read_again() -> None:
+    world = published(A, B)
+    world.hold_reads = True
+    world.fail_write.append(Failure("refused", "422 not a valid record"))
+    world.vote_all({A: "down"})
+    assert len(world.reads_held) == 1
+
+
+def test_of_a_name_that_was_not_read_nothing_is_said() -> None:
+    """Others of its zone were: that is no reason to call it empty."""
+    world = published(A, B)
+    world.hold_reads = True
+    world.settings = settings(balancer(WWW, A, B), balancer("api.example.org", "192.0.2.9"))
+    world.feed(SettingsChanged(world.settings))
+    assert world.status.loadbalancers["api.example.org"].published is None
+    assert world.status.loadbalancers[WWW].published == (A, B)

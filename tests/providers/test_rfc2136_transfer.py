@@ -144,6 +144,14 @@ async def test_an_unsigned_transfer_does_not_count_where_there_is_a_key(named: S
         recorded.read(recorded.messages, wall)
 
 
+async def test_a_transfer_whose_end_is_not_signed_does_not_count(named: StartNamed) -> None:
+    recorded, wall = await record(named(NamedZone(ZONE, SMALLER)))
+    *before, last = recorded.messages
+    bare = last[:10] + b"\0\0" + last[12 : last.rindex(b"\x09dnslb-key\0")]
+    with pytest.raises(BrokenTransfer, match="its last message is not signed"):
+        recorded.read([*before, bare], wall)
+
+
 def made(*sections: list[str], request: Request) -> list[bytes]:
     """Messages with these records, unsigned."""
     messages = []
