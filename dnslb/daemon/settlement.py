@@ -113,7 +113,7 @@ def _why_not(status: Status, name: str) -> str | None:
     if change is not None and change.state == "held":
         return f"held as {change.id} until a person decides: {change.reason}"
     zone = status.zones.get(view.zone or "")
-    if zone is not None and zone.error is not None:
+    if zone is not None and zone.error is not None and name in (zone.refused or (name,)):
         return f"zone {zone.name}: {zone.error}"
     if change is not None and change.state == "failed":
         return change.error or "the write failed"

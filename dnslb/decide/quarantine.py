@@ -76,6 +76,10 @@ class Quarantine:
         return min((at for at in due if at > mono), default=float("inf"))
 
     @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._refused))
+
+    @property
     def trouble(self) -> Trouble | None:
         """The oldest one, and how many there are."""
         if not self._refused:

@@ -155,9 +155,12 @@ class Zone:
     @property
     def trouble(self) -> Trouble | None:
         """What is wrong here, if anything: what comes first, first."""
-        return (
-            self.fence_trouble or self.read_trouble or self.write_trouble or self.quarantine.trouble
-        )
+        return self._own_trouble or self.quarantine.trouble
+
+    @property
+    def _own_trouble(self) -> Trouble | None:
+        """What concerns all names of it."""
+        return self.fence_trouble or self.read_trouble or self.write_trouble
 
     def needs_reading(self, names: AbstractSet[str], download_s: float, mono: float) -> bool:
         """Whether a read should be asked for now."""
@@ -193,6 +196,7 @@ class Zone:
             failures=self.trouble.failures if self.trouble else 0,
             error=self.trouble.error if self.trouble else None,
             failed_wall=self.trouble.last_wall if self.trouble else None,
+            refused=() if self._own_trouble else self.quarantine.names,
             blocked=self.blocked,
             lagging=self.lagging,
             unasked=self.unasked,

@@ -124,8 +124,9 @@ class AgentView:
 @dataclass(frozen=True, slots=True)
 class ZoneView:
     """``blocked``: why nothing is written now (back-off, pause, refused), or None. ``error``: what
-    the newest of ``failures`` in a row said, at ``failed_wall``. ``lagging``, ``unasked``,
-    ``unverified``: how publication goes, as in `publication.Sighting`."""
+    the newest of ``failures`` in a row said, at ``failed_wall``; ``refused``: the only names that
+    it concerns, none where it concerns all. ``lagging``, ``unasked``, ``unverified``: how
+    publication goes, as in `publication.Sighting`."""
 
     name: str
     last_read_wall: float | None
@@ -138,6 +139,7 @@ class ZoneView:
     unasked: tuple[str, ...] = ()
     unverified: str | None = None
     failed_wall: float | None = None
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

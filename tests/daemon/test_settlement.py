@@ -8,10 +8,11 @@ from dnslb.daemon.settlement import is_settled, sentences
 from dnslb.decide.intents import Answer
 from dnslb.model.command import Command
 from dnslb.model.status import ZoneView
-from tests.doubles.operations import WALL, picture
+from tests.doubles.operations import WALL, ep, lb, picture
 
 OLD = ZoneView("example.org", WALL - 60, None, False, 3, "it refused", None, failed_wall=WALL - 9)
 OTHER = ZoneView("example.net", WALL - 60, WALL - 60, False, 0, None, None)
+A = "192.0.2.1"
 DONE = Answer(1, True, "being read")
 
 
@@ -42,3 +43,17 @@ def test_of_one_zone_only_that_one_is_told() -> None:
     assert settled(OLD, read, command=sync("example.net"))
     assert told(OLD, read, command=sync("example.net")) == (compared,)
     assert told(OLD, read) == (compared, "zone example.org: it refused")
+
+
+def test_another_names_trouble_is_no_reason_of_this_one() -> None:
+    """What one name is refused for does not hold up the others of its zone."""
+    waits = lb("www.example.org", ep(f"tcp://{A}:80", "down"), published=(A,), desired=())
+    answer = Answer(1, True, "forced down", lbs=(waits.name,), addresses=(A,))
+
+    def why(zone: ZoneView) -> str:
+        status = picture(waits, zones={zone.name: zone})
+        return " ".join(sentences({}, status, Command("force-down", (A,), "kim"), answer))
+
+    assert "it refused" in why(OLD)
+    assert "it refused" in why(replace(OLD, refused=(waits.name,)))
+    assert "it refused" not in why(replace(OLD, refused=("api.example.org",)))

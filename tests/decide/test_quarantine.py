@@ -55,6 +55,7 @@ def test_one_refused_name_does_not_hold_up_the_others(bad: str) -> None:
     assert shown(world) == [2 if name == bad else 1 for name in NAMES]
     (row,) = [row for row in world.status.attention if row.kind == "zone-error"]
     assert row.sentence.startswith(f"zone example.org: {bad}: 422 not a valid record")
+    assert world.status.zones["example.org"].refused == (bad,)
     turn(world, "up")
     world.wait(10)
     assert shown(world) == [2] * 5
