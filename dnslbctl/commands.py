@@ -281,7 +281,9 @@ def raft(session: Session) -> int:
         if not at_terminal():
             raise Refused(f"{command} wants --yes, since nobody can be asked here")
         ask(f"{words}: really?", "nothing was done")
-    request = {"command": command, "arguments": arguments}
+    request: dict[str, object] = {"command": command, "arguments": arguments}
+    if session.call.has("--async"):
+        request["async"] = True
     wait_s = session.call.seconds("--timeout", COMMAND_TIMEOUT_S)
     reply = session.client().post("/raft", request, wait_s=wait_s).value
     session.show(reply["values"], lambda: map(output.plain, reply["lines"]))

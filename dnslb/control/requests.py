@@ -69,12 +69,12 @@ def to_cluster_command(body: bytes, by: str) -> ClusterCommand:
     """A raft command with its arguments as written; raises `Malformed`."""
     fields = _object(body)
     for key in fields:
-        if key not in ("command", "arguments"):
-            raise Malformed(f"unknown key {key[:40]!r}; known are arguments, command")
+        if key not in ("command", "arguments", "async"):
+            raise Malformed(f"unknown key {key[:40]!r}; known are arguments, async, command")
     name = _text(fields, "command")
     if not name:
         raise Malformed("command: the name of a raft command was expected")
-    return ClusterCommand(name, _texts(fields, "arguments"), by)
+    return ClusterCommand(name, _texts(fields, "arguments"), by, _flag(fields, "async"))
 
 
 def to_flag(parameters: Mapping[str, str], name: str) -> bool:

@@ -38,7 +38,7 @@ _OPEN = frozenset({"pending", "held", "applying", "failed"})
 class InstanceInfo:
     """What is true of this process from its start to its end.
 
-    ``started``: the instant on all three clocks. ``cluster_id`` None: it stands alone.
+    ``started``: the instant on all three clocks.
     ``address``: where members and clients elsewhere reach it, "" when nobody does.
     """
 
@@ -51,7 +51,6 @@ class InstanceInfo:
     owner_id: str | None = None
     provider: str | None = None
     fenced: bool = False
-    cluster_id: str | None = None
     address: str = ""
 
 
@@ -110,7 +109,7 @@ def status_message(
         ],
         "at": to_time(now.wall),
         "revision": status.revision,
-        "cluster_id": info.cluster_id,
+        "cluster_id": cluster.cluster_id,
         "socket": info.socket,
         # The counts that the views carry: looking at each endpoint would draw ten thousand.
         "endpoints": {

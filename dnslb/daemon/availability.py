@@ -9,10 +9,7 @@ from dnslb.daemon import flags
 from dnslb.daemon.layers import Values
 from dnslb.daemon.problems import Findings
 
-NOT_YET: tuple[tuple[str, str], ...] = (
-    ("election", "raft"),
-    ("election", "k8s"),
-)
+NOT_YET: tuple[tuple[str, str], ...] = (("election", "k8s"),)
 """(flag, value); an empty value stands for any."""
 
 

@@ -13,6 +13,7 @@ import logging
 import trio
 
 from dnslb import __version__
+from dnslb.control.handlers import Handlers
 from dnslb.control.server import ControlServer
 from dnslb.control.views import InstanceInfo
 from dnslb.daemon.config import Config
@@ -82,9 +83,10 @@ class Doors:
         not_ready: NotReady,
         *,
         fenced: bool,
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+        task_status: trio.TaskStatus[Handlers] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Serves until both are shut and their clients have left."""
+        """Serves until both are shut and their clients have left; gives away what answers at the
+        control socket, so that it can answer elsewhere, too."""
         assert self._socket is not None
         config, started = self._config, clock.now()
         provider = config.provider or ""
@@ -99,6 +101,7 @@ class Doors:
             owner_id=config.owner_id,
             provider=config.provider,
             fenced=fenced,
+            address=str(config.raft.address) if config.raft is not None else "",
         )
         metrics = HttpServer(
             make_handler(operations.status, cluster.view, self._counters, build, clock, not_ready),
@@ -118,7 +121,7 @@ class Doors:
         async with trio.open_nursery() as nursery:
             await nursery.start(metrics.serve, self._ports)
             await nursery.start(control.serve, [self._socket])
-            task_status.started()
+            task_status.started(control.handlers)
 
     def shut_control(self) -> None:
         """Takes no more commands; /readyz goes on saying that the daemon is stopping."""

@@ -11,12 +11,14 @@ Law: nothing is written to DNS by any other way than reconciler, zone worker, le
 
 from __future__ import annotations
 
-import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import trio
 
+from dnslb.control.handlers import Handlers
 from dnslb.daemon import registry
 from dnslb.daemon.commits import CommitQueue
 from dnslb.daemon.config import Config
@@ -26,9 +28,11 @@ from dnslb.daemon.mailbox import Mailbox
 from dnslb.daemon.monitor_list_worker import MonitorListWorker
 from dnslb.daemon.notices import Notices
 from dnslb.daemon.observations import Observations
-from dnslb.daemon.operations import DaemonOperations
+from dnslb.daemon.operations import DaemonOperations, LeaderOperations
 from dnslb.daemon.reconcile import Reconciler
+from dnslb.daemon.resting import CUT_OFF_S_MAX, STORE_S_MAX, RestingWorkers, finish_writes
 from dnslb.daemon.source_desk import SourceDesk
+from dnslb.daemon.voting_agents import VotingAgents
 from dnslb.daemon.write_gate import WriteGate
 from dnslb.daemon.zone_worker import Hands
 from dnslb.decide.controller import Controller
@@ -37,6 +41,7 @@ from dnslb.decide.events import (
     LeaseChanged,
     LoopStalled,
     PublicationChecked,
+    ReportArrived,
     SettingsChanged,
     StateLoaded,
     Woke,
@@ -45,20 +50,23 @@ from dnslb.decide.settings import Settings
 from dnslb.metrics.counters import Counters
 from dnslb.model.capabilities import Capabilities
 from dnslb.model.checkpoint import StoredState
+from dnslb.model.command import Command, CommandReply
 from dnslb.model.lease import Lease
 from dnslb.model.operator import Pause
 from dnslb.model.publication import Sighting
+from dnslb.model.report import Report
 from dnslb.model.status import LogEntry, Status
 from dnslb.net.clock import Clock, StallWatch
 from dnslb.net.watchable import Watchable
+from dnslb.ports.operations import Operations
 from dnslb.ports.source import Source
 from dnslb.ports.verifier import Verifier
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from dnslb.daemon.raft_parts import RaftParts
+    from dnslb.election.raft.election import Surroundings
 
-WRITE_S_MAX_AT_STOP = 2.5
-CUT_OFF_S_MAX = 0.3
-STORE_S_MAX_AT_STOP = 0.7
+
 STOP_S_MAX = 4.5
 """From the request to the end; what is not done by then is cut off."""
 
@@ -78,6 +86,8 @@ class Instance:
         self._observations = Observations(self.counters)
         self.publication: registry.Publication | None = None
         self._verifier: Verifier | None = None
+        self._raft: RaftParts | None = None
+        self._voting = VotingAgents(config.instance_id, ())
         self._more_sources = more_sources
         self.ready = trio.Event()
         self._stop_asked = trio.Event()
@@ -93,22 +103,39 @@ class Instance:
         group, once tasks run) when it cannot start or must not go on."""
         config = self.config
         self.publication = registry.make_publication(config, self.clock, beside=config.dry_run)
-        self._settings = config.to_settings(self.capabilities)
         if self.publication is not None:
             self._verifier = registry.make_verifier(config, self.publication, self.clock)
-        self._election = registry.make_election(config, self.clock, lambda: self._gate.lease)
+        self._election = registry.make_election(
+            config, self.clock, lambda: self._gate.lease, self.counters, self._surroundings
+        )
+        raft = self._election.raft
+        if raft is not None:
+            self._voting = VotingAgents(config.instance_id, raft.member.voters)
+            # A dry run stands for no election, and votes in none.
+            self._raft = raft = None if config.dry_run else raft
+        if raft is not None and self.publication is not None:
+            self.publication = raft.guarded(self.publication)
+        self._settings = config.to_settings(self.capabilities, self._voting.agents)
         self.doors = doors = Doors(config, self.counters)
         self._wire()
         try:
             await doors.open()
+            if raft is not None:
+                await raft.door.open()
             await self.sources.open()
             async with trio.open_nursery() as nursery:
-                await nursery.start(self._serve_doors, self.capabilities.fenced)
+                handlers = await nursery.start(self._serve_doors, self.capabilities.fenced)
+                if raft is not None:
+                    await nursery.start(raft.run, handlers)
                 await self._work()
                 doors.shut()
+                if raft is not None:
+                    raft.shut()
                 nursery.cancel_scope.deadline = self.clock.now().mono + CUT_OFF_S_MAX
         finally:
             await doors.aclose()
+            if raft is not None:
+                await raft.door.aclose()
             await self.sources.aclose()
             if self.publication is not None:
                 with trio.move_on_after(CUT_OFF_S_MAX, shield=True):
@@ -121,15 +148,18 @@ class Instance:
         assert controller.status is not None
         self.status: Watchable[Status] = Watchable(controller.status)
         self.operations = DaemonOperations(self.status, self.log, self.clock, self._tell)
+        more = [*self._more_sources]
+        if self._raft is not None:
+            more.append(self._raft.member.source)
         self._commits = CommitQueue(self._election.store, self._tell)
         self.sources = SourceDesk(
             self.config,
             self.clock,
             self._settings,
-            self._mailbox.deliver,
+            self._deliver,
             self.notices,
             self.counters,
-            self._more_sources,
+            more,
         )
         self._reconciler = Reconciler(
             controller,
@@ -150,9 +180,11 @@ class Instance:
         publication = self.publication
         if publication is None:
             return None
-        return Hands(
+        hands = Hands(
             publication.provider, self._gate, self.clock, self._tell, fence=publication.fence
         )
+        confirm = self._election.confirm
+        return hands if confirm is None else replace(hands, confirm=confirm)
 
     def _monitor_list_worker(self) -> MonitorListWorker | None:
         store = self.sources.monitor_list
@@ -169,10 +201,13 @@ class Instance:
         )
 
     async def _serve_doors(
-        self, fenced: bool, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self, fenced: bool, *, task_status: trio.TaskStatus[Handlers] = trio.TASK_STATUS_IGNORED
     ) -> None:
+        operations: Operations = self.operations
+        if self._raft is not None:
+            operations = LeaderOperations(operations, self._raft.member.perform)
         await self.doors.serve(
-            self.operations,
+            operations,
             self._election.cluster,
             self.clock,
             lambda: self._phase,
@@ -211,19 +246,12 @@ class Instance:
             self.operations.stopping = True
             self.doors.shut_control()
             self.sources.stop()
-            with trio.move_on_after(WRITE_S_MAX_AT_STOP):
-                await self._gate.wait_rest()
-            finished = self._gate.under_way == 0
-            if not finished:
-                log.warning("the write under way is cut off; it will be read again at the start")
-                self._gate.cancel_all()
-                with trio.move_on_after(CUT_OFF_S_MAX):
-                    await self._gate.wait_rest()
-            with trio.move_on_after(STORE_S_MAX_AT_STOP):
+            finished = await finish_writes(self._gate)
+            with trio.move_on_after(STORE_S_MAX):
                 await self._wait_quiet()
             if self.config.dry_run:
                 return
-            await self._election.elector.resign("stopping")
+            await self._election.leave()
             if finished:
                 await self._election.record_clean_stop()
 
@@ -233,7 +261,44 @@ class Instance:
             await self._mailbox.wait_empty()
             await self._commits.wait_idle()
 
+    # ------------------------------------------------------------------------- in a cluster
+
+    def _surroundings(self) -> Surroundings:
+        from dnslb.election.raft.election import Surroundings  # noqa: PLC0415 - lazy: start-up
+
+        return Surroundings(
+            workers=RestingWorkers(self._gate, self._wait_quiet),
+            perform=self._perform,
+            stop=self.stop,
+            note=self.note,
+            notices=self.notices,
+            voters=self._take_voters,
+        )
+
+    async def _perform(self, command: Command, timeout_s: float) -> CommandReply:
+        return await self.operations.perform(command, timeout_s)
+
+    def _take_voters(self, voters: tuple[str, ...]) -> None:
+        self._voting.change(voters)
+        self._use_agents()
+
+    def _use_agents(self) -> None:
+        agents = self.config.agents or self._voting.agents
+        if agents != self._settings.agents:
+            self._use(replace(self._settings, agents=agents))
+            assert self._raft is not None
+            for report in self._raft.member.source.heard:
+                self._tell(ReportArrived(report))
+
     # ------------------------------------------------------------------------ edges of its parts
+
+    async def _deliver(self, report: Report) -> None:
+        """`dnslb.ports.source.Deliver`: to the controller, and to the other members."""
+        if self._raft is not None:
+            self._raft.member.report(report)
+            if self._voting.take(report):
+                self._use_agents()
+        await self._mailbox.deliver(report)
 
     def _tell(self, event: Event) -> None:
         self._observations.take_event(event)
@@ -245,7 +310,14 @@ class Instance:
 
     def _publish_lease(self, lease: Lease | None) -> None:
         # The gate first: it must know in the same turn of the loop.
+        before = self._gate.lease
         self._gate.set_lease(lease)
+        if lease is not None:
+            # A lease that is prolonged ten times a second is news for the gate alone: whoever
+            # decides is told of its end.
+            lease = replace(lease, good_until_boot=math.inf)
+            if before is not None and before.token == lease.token:
+                return
         self._tell(LeaseChanged(lease))
 
     def _take_sighting(self, sighting: Sighting) -> None:
@@ -273,17 +345,22 @@ class Instance:
     def reconfigure(self, config: Config) -> None:
         """Puts into force what a running instance can change; the rest stays as it was."""
         old = self._settings
+        if self._raft is not None:
+            self._raft.reload(config)
         settings = replace(
-            config.to_settings(self.capabilities),
+            config.to_settings(self.capabilities, self._voting.agents),
             provider=old.provider,
             local_agent=old.local_agent,
             dry_run=old.dry_run,
             unverified=old.unverified,
             keeps_monitor_list=old.keeps_monitor_list,
         )
-        self._settings = settings
         if self.publication is not None:
             self.publication.reload(config)
+        self._use(settings)
+
+    def _use(self, settings: Settings) -> None:
+        self._settings = settings
         self.sources.reconfigure(settings)
         self._tell(SettingsChanged(settings))
 

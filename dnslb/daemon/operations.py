@@ -8,7 +8,7 @@ Law: a command that was handed over is answered, or said to be of unknown outcom
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import count
 
 import trio
@@ -22,6 +22,7 @@ from dnslb.model.command import Command, CommandReply
 from dnslb.model.status import LogEntry, Status
 from dnslb.net.clock import Clock
 from dnslb.net.watchable import Watchable
+from dnslb.ports.operations import Operations
 from dnslb.ports.watched import Watched
 
 COMMANDS_MAX = 100
@@ -101,3 +102,25 @@ class DaemonOperations:
         finally:
             del self._waiting[ticket]
         return box[0]
+
+
+class LeaderOperations:
+    """`Operations` in a cluster: what is seen is this member's, commands go to the leader.
+    ``perform``: there, or here where this member leads."""
+
+    def __init__(
+        self, local: Operations, perform: Callable[[Command, float], Awaitable[CommandReply]]
+    ) -> None:
+        self._local = local
+        self._perform = perform
+
+    @property
+    def status(self) -> Watched[Status]:
+        return self._local.status
+
+    @property
+    def log(self) -> Watched[tuple[LogEntry, ...]]:
+        return self._local.log
+
+    async def perform(self, command: Command, timeout_s: float) -> CommandReply:
+        return await self._perform(command, timeout_s)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -33,25 +34,43 @@ from dnslb.ports.verifier import Verifier
 from dnslb.ports.watched import Watched
 
 if TYPE_CHECKING:
+    from dnslb.daemon.raft_parts import RaftParts
+    from dnslb.election.raft.election import Surroundings
     from dnslb.verify.exchange import Exchange
     from dnslb.verify.servers import ServerFinder
 
 
 @dataclass(frozen=True, slots=True)
 class Election:
-    """The parts that rest on one ground. ``record_clean_stop``: to be called when no write is
-    under way or will be. ``close``: gives the ground back."""
+    """The parts that rest on one ground. ``leave``: before a stop; gives up what is held, to
+    somebody else where there is one. ``record_clean_stop``: to be called when no write is under
+    way or will be. ``close``: gives the ground back. ``confirm``: asks whether what is held is
+    still ours, where somebody else could have it. ``raft``: what there is of a cluster."""
 
     store: StateStore
     elector: Elector
     cluster: Cluster
     record_clean_stop: Callable[[], Awaitable[None]]
     close: Callable[[], None]
+    leave: Callable[[], Awaitable[None]]
+    confirm: Callable[[], Awaitable[str | None]] | None = None
+    raft: RaftParts | None = None
 
 
-def make_election(config: Config, clock: Clock, lease: Callable[[], Lease | None]) -> Election:
-    """Takes hold of the state directory; ``lease`` is the one in force, for the views. Raises
-    `LocalError` when the directory cannot be used, or another process does."""
+def make_election(
+    config: Config,
+    clock: Clock,
+    lease: Callable[[], Lease | None],
+    counters: Counters,
+    around: Callable[[], Surroundings],
+) -> Election:
+    """Takes hold of the state directory; ``lease`` is the one in force, for the views;
+    ``around``: what a member of a cluster asks of the daemon. Raises `LocalError` when the
+    directory cannot be used, or another process does."""
+    if config.election == "raft":
+        from dnslb.daemon.raft_parts import RaftParts  # noqa: PLC0415 - lazy: start-up
+
+        return RaftParts(config, clock, counters, around()).as_election()
     if config.election != "singleton":
         raise ConfigError(f"election {config.election} is not in this version yet")
     from dnslb.election.singleton import SingletonElector  # noqa: PLC0415 - lazy: start-up
@@ -60,14 +79,16 @@ def make_election(config: Config, clock: Clock, lease: Callable[[], Lease | None
 
     directory = StateDirectory(config.state_dir)
     store = StateFileStore(directory.path / STATE_NAME, clock)
+    elector = SingletonElector(
+        store, instance_id=config.instance_id, owner_id=config.owner_id or ""
+    )
     return Election(
         store=store,
-        elector=SingletonElector(
-            store, instance_id=config.instance_id, owner_id=config.owner_id or ""
-        ),
+        elector=elector,
         cluster=Alone(config.instance_id, __version__, config.election, lease),
         record_clean_stop=store.record_clean_stop,
         close=directory.close,
+        leave=partial(elector.resign, "stopping"),
     )
 
 

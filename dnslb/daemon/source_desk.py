@@ -92,7 +92,8 @@ class SourceDesk:
 
     def _fit_prober(self) -> None:
         """Starts or ends the prober as this instance joins or leaves the agents."""
-        assert self._nursery is not None
+        if self._nursery is None:
+            return  # `run` begins with it
         wanted = self._config.instance_id in self._settings.agents
         if wanted and self._prober is None:
             self._prober = registry.make_prober(self._config, self._clock)

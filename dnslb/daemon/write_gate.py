@@ -41,6 +41,7 @@ class WriteGate:
         self._under_way: dict[trio.CancelScope, Passage] = {}
         self._rest = trio.Event()
         self._rest.set()
+        self._barred: FencingToken | None = None
         self.closed = closed
 
     @property
@@ -81,6 +82,8 @@ class WriteGate:
             return "not sent: this instance does not hold the right to write"
         if token is not None and lease.token != token:
             return f"not sent: it was planned under term {token.term}, which is over"
+        if lease.token == self._barred:
+            return "not sent: the leadership is being handed over"
         if not lease.holds(self._clock.now().boot + self._margin_s):
             return "not sent: the lease ends too soon"
         return None
@@ -114,6 +117,11 @@ class WriteGate:
     def _lease_end_mono(self, lease: Lease) -> float:
         now = self._clock.now()
         return now.mono + (lease.good_until_boot - self._margin_s - now.boot)
+
+    def bar(self, token: FencingToken | None) -> None:
+        """Nobody passes under ``token`` any more; None takes that back. Writes that have passed
+        go on."""
+        self._barred = token
 
     async def wait_rest(self) -> None:
         """Returns when no write is past the gate."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 import trio
@@ -45,6 +45,7 @@ _RECALLED = "not sent: nothing is to be changed any more"
 
 Tell = Callable[[Event], None]
 Luck = Callable[[], float]
+Confirm = Callable[[], Awaitable[str | None]]
 
 _KINDS: tuple[tuple[type[ProviderError], FailureKind], ...] = (
     (ProviderTemporary, "temporary"),
@@ -55,9 +56,15 @@ _KINDS: tuple[tuple[type[ProviderError], FailureKind], ...] = (
 )
 
 
+async def _known() -> str | None:
+    """Where nobody else could have it."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What every worker shares. ``fence``: there where capabilities say ``marked``."""
+    """What every worker shares. ``fence``: there where capabilities say ``marked``. ``confirm``:
+    asks, once a plan is made, whether the right to write is still ours; a sentence when not."""
 
     provider: Provider
     gate: WriteGate
@@ -65,6 +72,7 @@ class Hands:
     tell: Tell
     luck: Luck = random.random
     fence: Fence | None = None
+    confirm: Confirm = _known
 
     def failure(self, error: ProviderError) -> Failure:
         kind: FailureKind = next((k for t, k in _KINDS if isinstance(error, t)), "temporary")
@@ -188,7 +196,8 @@ class ZoneWorker:
     async def _write_part(self, plan: Plan) -> Receipt | Failure:
         hands = self._hands
         # Asked here too: what cannot be sent must not use up the provider's call budget.
-        if (refusal := self._refuses(plan)) is not None:
+        refusal = self._refuses(plan) or await hands.confirm() or self._refuses(plan)
+        if refusal is not None:
             return Failure("gated", refusal, jitter=hands.luck())
         lease = hands.gate.lease
         assert lease is not None

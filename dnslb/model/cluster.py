@@ -26,21 +26,25 @@ class MemberView:
 
 @dataclass(frozen=True, slots=True)
 class ClusterView:
-    """``leader`` is (id, address) or None while none is known."""
+    """``leader`` is (id, address) or None while none is known. ``cluster_id`` None: there is no
+    cluster, or this instance waits to be added to one."""
 
     role: Role
     term: int | None
     leader: tuple[str, str] | None
     members: tuple[MemberView, ...]
+    cluster_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterCommand:
-    """A raft command by name with its arguments as written; ``by``: who asked."""
+    """A raft command by name with its arguments as written; ``by``: who asked. ``background``:
+    the reply is a token, by which what comes of it can be asked for."""
 
     name: str
     arguments: tuple[str, ...]
     by: str
+    background: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+NOBODYS_EPOCH = 0
+"""In a marker that a person's command wrote: each instance of its owner may follow."""
+
 
 class FencingToken(NamedTuple):
     """(owner id, epoch, term, nonce) as in `safety.md`; ordered by (epoch, term) only."""

@@ -115,6 +115,7 @@ PAUSED = replace(CROWD, operator=OperatorState(overrides={DRAINED.key: DRAINED},
 APPROVED = Approval("5f1c9a02", "kim", WALL)
 
 RAFT = ClusterView(
+    cluster_id="c1",
     role="leader",
     term=42,
     leader=("fra-1", "10.20.1.5:3648"),
@@ -152,7 +153,6 @@ def info(election: str = "singleton") -> InstanceInfo:
         election=election,
         provider="bind",
         fenced=election != "k8s",
-        cluster_id="c1" if election == "raft" else None,
     )
 
 

@@ -289,9 +289,9 @@ def test_tables_that_are_none(loader: Loader) -> None:
     ]
 
 
-def test_what_this_version_cannot_do_is_one_sentence(loader: Loader, tmp_path: Path) -> None:
-    raft = ["-election=raft", "-raft-address=localhost:1", f"-raft-dir={tmp_path}"]
-    assert loader.problems(argv=raft) == ["-election: election raft is not in this version yet"]
+def test_what_this_version_cannot_do_is_one_sentence(loader: Loader) -> None:
+    k8s = ["-election=k8s", "-k8s-lock-namespace=default"]
+    assert loader.problems(argv=k8s) == ["-election: election k8s is not in this version yet"]
 
 
 def test_verification_can_be_switched_off(loader: Loader) -> None:

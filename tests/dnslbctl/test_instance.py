@@ -114,13 +114,14 @@ def test_one_that_hangs_counts(tmp_path: Path) -> None:
 
 def test_of_one_cluster_any_will_do_and_the_waiting_do_not_count(tmp_path: Path) -> None:
     a, b, c = (tmp_path / f"{name}.sock" for name in "abc")
-    member = replace(INFO, election="raft", cluster_id="c1")
-    follower = ClusterView("follower", 1, ("b", "x"), ())
+    member = replace(INFO, election="raft")
+    follower = ClusterView("follower", 1, ("b", "x"), (), cluster_id="c1")
+    leader = replace(ALONE, cluster_id="c1")
     waiting = ClusterView("waiting", None, None, ())
     with (
         running(a, picture(), info=member, members=follower),
-        running(b, picture(), info=member, members=ALONE),
-        running(c, picture(), info=replace(INFO, election="raft"), members=waiting),
+        running(b, picture(), info=member, members=leader),
+        running(c, picture(), info=member, members=waiting),
     ):
         assert choose_instance([str(a), str(b), str(c)], 5).path == str(b), "the leader"
         assert choose_instance([str(a), str(c)], 5).path == str(a)

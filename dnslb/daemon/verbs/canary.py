@@ -21,9 +21,8 @@ from dnslb.daemon import registry
 from dnslb.daemon.config import Config
 from dnslb.daemon.registry import Publication
 from dnslb.daemon.verbs.examination import Finding, Level, Tell
-from dnslb.daemon.verbs.fence import NOBODYS_EPOCH
 from dnslb.errors import DnslbError, FenceLost, ProviderConflict, ProviderError, ProviderRefusal
-from dnslb.model.lease import FencingToken
+from dnslb.model.lease import NOBODYS_EPOCH, FencingToken
 from dnslb.model.names import MARKER_LABEL
 from dnslb.model.plan import Change, Plan
 from dnslb.model.rrset import RRset, RRsetKey

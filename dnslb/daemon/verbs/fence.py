@@ -16,7 +16,7 @@ from dnslb.daemon.config import Config
 from dnslb.daemon.registry import Publication
 from dnslb.daemon.verbs.at_provider import ask, asks_for_help, load, one_word, split, with_provider
 from dnslb.errors import DnslbError, InvalidValue, ProviderConflict, ProviderRefusal
-from dnslb.model.lease import FencingToken
+from dnslb.model.lease import NOBODYS_EPOCH, FencingToken
 from dnslb.model.names import marker_name, to_name
 from dnslb.net.clock import Clock
 from dnslb.ports.fence import Fence
@@ -24,8 +24,6 @@ from dnslb.ports.fence import Fence
 ADOPT_USAGE = "dnslb adopt ZONE -cfg F [--from OWNER] [flags of the daemon]"
 RESET_USAGE = "dnslb fence reset ZONE -cfg F [--yes] [flags of the daemon]"
 WORK_S_MAX = 60.0
-NOBODYS_EPOCH = 0
-"""No instance ever has it, so that each one of the owner may take the marker over."""
 Found = FencingToken | str | None
 """A token, a sentence about something that is none, or no marker at all."""
 

@@ -1,6 +1,7 @@
-"""What an operator asks of a leader: members come and go in stages, the lead is handed on.
+"""What an operator asks of a leader: members come and go in stages.
 
-Not the words of raftadmin, nor where a command is carried out; whoever knows those calls this.
+Not the words of raftadmin, nor where a command is carried out (`commands`); nor how the lead is
+handed on (`elector`).
 Every refusal is a `CommandRefused` with the sentence that says why; nothing was changed then.
 
 Law: no command leaves a cluster that could not elect. A newcomer gets a vote only once it has the
@@ -9,18 +10,20 @@ log; if it does not get so far, it is as if it had never been asked for.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import trio
 
-from dnslb.election.raft.ground import Finished
+from dnslb.election.raft.fate import fate_of
 from dnslb.election.raft.membership import Configuration, Member, Suffrage, majority
 from dnslb.election.raft.node import RaftNode
 from dnslb.errors import CommandRefused, InvalidValue
 from dnslb.net.clock import Clock
 
 POLL_S = 0.02
+READY_S = 3.0
+CATCH_UP_S = 20.0
 ROLL_BACK_S = 5.0
 
 
@@ -39,12 +42,14 @@ def why_not_electable(voters: Collection[str], living: Collection[str]) -> str |
 
 
 class Administration:
-    """One command at a time; a second one waits for the first."""
+    """One command at a time; a second one waits for the first. ``staged``: the ids of those who
+    are on their way to a vote."""
 
     def __init__(self, node: RaftNode, clock: Clock) -> None:
         self._node = node
         self._clock = clock
         self._turn = trio.Lock()
+        self.staged: frozenset[str] = frozenset()
 
     # -------------------------------------------------------------------------------- members
 
@@ -55,14 +60,22 @@ class Administration:
         suffrage: Suffrage,
         *,
         previous_index: int = 0,
-        timeout_s: float = 30.0,
+        timeout_s: float = CATCH_UP_S,
     ) -> int:
         """Reachable, really that id, of this cluster or none → without a vote → caught up →
         voter. Returns the index of the configuration, the present one when it is so already."""
         async with self._turn:
-            self._check_index(previous_index)
+            await self._begin(previous_index)
             before = self._configuration.find(member_id)
-            wanted = await self._probed(member_id, address, suffrage)
+            if before is not None and before.suffrage == "voter" and suffrage == "nonvoter":
+                raise CommandRefused(f"{member_id} is a voter: demote_voter takes its vote.")
+            try:
+                wanted = await self._probed(member_id, address, suffrage)
+            except CommandRefused:
+                if before is None or (before.address, before.suffrage) != (address, suffrage):
+                    raise
+                # Down, it is still the member that was added.
+                wanted = before
             if before == wanted:
                 return self._node.member.journal.configuration_index
             if before is not None and before.incarnation != wanted.incarnation:
@@ -85,20 +98,23 @@ class Administration:
         taken = [one.id for one in self._configuration.members if one.address == address]
         if taken and taken != [member_id]:
             raise CommandRefused(f"{address} is the address of {taken[0]}.")
+        _member(member_id, address, suffrage, "0")  # before anybody is asked
         hello = await self._node.wire.probe(member_id, address)
+        if hello.command_version < us.command_version:
+            raise CommandRefused(
+                f"{member_id} is of an older version than this cluster speaks: update it first."
+            )
         if hello.cluster_id not in ("", us.cluster_id):
             raise CommandRefused(
                 f"{member_id} belongs to cluster {hello.cluster_id}, this is {us.cluster_id}: "
                 "move its directory away first, if it is to belong here."
             )
-        try:
-            return Member(member_id, address, suffrage, hello.incarnation)
-        except InvalidValue as e:
-            raise CommandRefused(f"{e}.") from e
+        return _member(member_id, address, suffrage, hello.incarnation)
 
     async def _promote(self, before: Member | None, voter: Member, timeout_s: float) -> int:
         failure = f"{voter.id} did not catch up within {timeout_s:g} s."
         silent = replace(voter, suffrage="nonvoter")
+        self.staged |= {voter.id}
         try:
             with trio.move_on_after(timeout_s):
                 if before != silent:
@@ -107,6 +123,8 @@ class Administration:
                 return await self._change(self._configuration.with_member(voter))
         except CommandRefused as e:
             failure = str(e)
+        finally:
+            self.staged -= {voter.id}
         await self._roll_back(before, voter.id, failure)
         raise CommandRefused(f"{failure} The members are as before.")
 
@@ -130,72 +148,38 @@ class Administration:
     async def demote(self, member_id: str, *, previous_index: int = 0) -> int:
         """Takes its vote; it goes on receiving the log."""
         async with self._turn:
-            self._check_index(previous_index)
+            await self._begin(previous_index)
             before = self._found(member_id)
             if before.suffrage == "nonvoter":
                 return self._node.member.journal.configuration_index
+            await self._check_electable(self._configuration.voters - {member_id})
             demoted = replace(before, suffrage="nonvoter")
-            return await self._shrink(self._configuration.with_member(demoted))
+            return await self._change(self._configuration.with_member(demoted))
 
     async def remove(self, member_id: str, *, previous_index: int = 0) -> int:
         """It belongs to the cluster no more."""
         async with self._turn:
-            self._check_index(previous_index)
+            await self._begin(previous_index)
             self._found(member_id)
-            if self._configuration.voters == {member_id}:
-                raise CommandRefused(f"{member_id} is the only voter.")
-            return await self._shrink(self._configuration.without(member_id))
+            await self._check_electable(self._configuration.voters - {member_id})
+            return await self._change(self._configuration.without(member_id))
 
-    async def _shrink(self, new: Configuration) -> int:
-        """Refused when those who are left could not elect; they are asked beforehand."""
-        self._refuse_unless_leading()
-        await self._node.verify(2 * self._node.member.settings.timings.heartbeat_s)
-        refusal = why_not_electable(new.voters, self._living())
+    async def check_leaving(self) -> None:
+        """Whether the others could elect without this leader, which somebody else is to remove or
+        to demote. Raises `CommandRefused`."""
+        await self._begin(0)
+        await self._check_electable(self._configuration.voters - {self._node.member.id})
+
+    async def _check_electable(self, voters: frozenset[str]) -> None:
+        """Those who live must be able to elect; a leader that has just begun waits for them."""
+        if not voters:
+            only = ", ".join(self._configuration.voters)
+            raise CommandRefused(f"{only} is the only voter (1 - 1 = 0): nobody could elect.")
+        with trio.move_on_after(self._node.member.settings.timings.election_s_max):
+            await self._until(lambda: why_not_electable(voters, self._living()) is None)
+        refusal = why_not_electable(voters, self._living())
         if refusal is not None:
             raise CommandRefused(refusal)
-        return await self._change(new)
-
-    # ------------------------------------------------------------------------------- the lead
-
-    async def transfer(
-        self,
-        target: str | None,
-        *,
-        when_idle: Callable[[], Awaitable[None]],
-        timeout_s: float = 5.0,
-    ) -> tuple[str, int]:
-        """The id of the new leader, and its term. ``when_idle`` is awaited before the lease
-        is given up: it returns once no write is past the gate and none begins. The log takes no
-        proposals meanwhile."""
-        async with self._turn:
-            member = self._node.member
-            self._refuse_unless_leading()
-            if target == member.id:
-                return member.id, member.term
-            term = member.term
-            member.freeze("The leadership is being handed over; ask again.")
-            try:
-                with trio.move_on_after(timeout_s):
-                    await self._until(lambda: self._heir_ready(target))
-                    await when_idle()
-                    self._node.transfer(target)
-                    await self._until(lambda: member.term > term and member.leader is not None)
-                    assert member.leader is not None
-                    return member.leader, member.term
-            finally:
-                member.freeze(None)
-            raise CommandRefused(
-                f"{target or 'No other voter'} did not take over within {timeout_s:g} s."
-            )
-
-    def _heir_ready(self, target: str | None) -> bool:
-        member = self._node.member
-        self._refuse_unless_leading()
-        others = self._configuration.voters - {member.id}
-        if target is not None and target not in others:
-            raise CommandRefused(f"{target} is no other voter.")
-        heirs = (others if target is None else {target}) & self._living()
-        return any(member.match_of(heir) == member.journal.last for heir in heirs)
 
     # ---------------------------------------------------------------------------------- parts
 
@@ -215,7 +199,11 @@ class Administration:
             where = f"; {member.leader} does" if member.leader else ""
             raise CommandRefused(f"{member.id} does not lead{where}.")
 
-    def _check_index(self, previous_index: int) -> None:
+    async def _begin(self, previous_index: int) -> None:
+        """This member leads and knows all, and the caller knows what is in force."""
+        member = self._node.member
+        with trio.move_on_after(READY_S):
+            await self._until(lambda: member.role != "leader" or member.ready)
         self._refuse_unless_leading()
         now = self._node.member.journal.configuration_index
         if previous_index not in (0, now):
@@ -232,8 +220,8 @@ class Administration:
         return frozenset({member.id, *heard})
 
     async def _change(self, new: Configuration) -> int:
-        finished: Finished = await self._node.change(new)
-        if finished.outcome != "applied":
+        finished = await fate_of(self._node, lambda: self._node.change(new))
+        if finished is None or finished.outcome != "applied":
             raise CommandRefused(
                 "The leadership was lost meanwhile; see get_configuration for what came of it."
             )
@@ -242,3 +230,10 @@ class Administration:
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():  # noqa: ASYNC110 (several sources, and rarely asked)
             await trio.sleep(POLL_S)
+
+
+def _member(member_id: str, address: str, suffrage: Suffrage, incarnation: str) -> Member:
+    try:
+        return Member(member_id, address, suffrage, incarnation)
+    except InvalidValue as e:
+        raise CommandRefused(f"{e}.") from e

@@ -29,6 +29,7 @@ BATCH_BYTES_MAX = 1024 * 1024
 """Entries of one message end with the one that passes this: a message has at most this and one
 whole command more."""
 CHUNK_BYTES_MAX = 256 * 1024
+BESIDE_BYTES_MAX = 2 * 1024 * 1024
 MESSAGE_BYTES_MAX = BATCH_BYTES_MAX + COMMAND_BYTES_MAX + ENTRIES_MAX * 32 + 64 * 1024
 
 
@@ -116,7 +117,13 @@ class StandNow(_Said, frozen=True, tag="stand-now"):
     wait_s: Remainder
 
 
-Message = Append | Chunk | Heard | Ask | Vote | Sound | Echo | Outdated | StandNow
+class Beside(Struct, frozen=True, tag="beside", array_like=True, forbid_unknown_fields=True):
+    """Nothing of consensus: what else members tell each other (`asides`). May be lost."""
+
+    data: Annotated[bytes, Meta(max_length=BESIDE_BYTES_MAX)]
+
+
+Message = Append | Chunk | Heard | Ask | Vote | Sound | Echo | Outdated | StandNow | Beside
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode

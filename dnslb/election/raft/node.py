@@ -1,7 +1,7 @@
 """A member at work: its core between the wire and the clock, in one trio task tree.
 
 Not consensus (`core`), not administration, and not an elector: those who decide what to propose,
-and whether to write, ask this.
+and whether to write, ask this. What members tell each other beside consensus passes through.
 
 Law: one event at a time, and its frames leave in the order in which they were decided. A member
 whose core stopped (a full disk, a broken log) ends this task tree; nothing of it goes on.
@@ -18,7 +18,7 @@ from dnslb.election.raft.core import RaftMember
 from dnslb.election.raft.frames import Hello, Identity
 from dnslb.election.raft.ground import Effects, Finished
 from dnslb.election.raft.membership import Configuration
-from dnslb.election.raft.messages import Message
+from dnslb.election.raft.messages import Beside, Message
 from dnslb.election.raft.wire import Dial, Prove, Wire, dial_tcp, prove_nothing
 from dnslb.errors import CommandRefused
 from dnslb.model.instant import Now
@@ -29,6 +29,8 @@ LATE_S = 0.001
 
 WALL_JUMP_S = 1.0
 """By how much the wall clock may be set before the lease is dropped; slewing stays far below."""
+
+FAREWELL_S = 0.5
 
 IDLE_S_MAX = 1.0
 """The longest sleep of the ticker, so that a jump of the wall clock is noticed."""
@@ -47,6 +49,7 @@ class RaftNode:
         *,
         on_change: Changed,
         on_refusal: Callable[[str, str], None],
+        on_aside: Callable[[str, bytes], None] = lambda peer, data: None,
         luck: random.Random,
         dial: Dial = dial_tcp,
         prove: Prove = prove_nothing,
@@ -56,8 +59,10 @@ class RaftNode:
         self._clock = clock
         self._on_change = on_change
         self._on_refusal = on_refusal
+        self._on_aside = on_aside
         self._waiting: dict[int, trio.MemorySendChannel[Finished]] = {}
         self._versions: dict[str, int] = {}
+        self._farewells: dict[str, float] = {}
         self._dialled: dict[str, str] | None = None
         self._woken = trio.Event()
         self._last: Now | None = None
@@ -77,7 +82,8 @@ class RaftNode:
             latest = self._clock.now().mono + IDLE_S_MAX
             with trio.move_on_at(min(due, latest)):
                 await self._woken.wait()
-            self._woken = trio.Event()
+            woken, self._woken = self._woken, trio.Event()
+            woken.set()  # whoever else waits for the next event
             if self._clock.now().mono >= min(due, latest):
                 self._carry_out(self.member.tick(self._now()))
 
@@ -102,14 +108,18 @@ class RaftNode:
         self._on_change()
 
     def _dial_members(self) -> None:
-        """A stream to each other member. A leader knows who belongs: it ends all other streams."""
+        """A stream to each other member. A leader knows who belongs: it ends all other streams,
+        but not before it may have told who was removed what it asked."""
         members = self.member.configuration.members
         addresses = {one.id: one.address for one in members if one.id != self.member.id}
         if addresses != self._dialled:
             self._dialled = addresses
             self.wire.set_peers(addresses)
-        if self.member.role == "leader":
-            for peer in self.wire.peers - addresses.keys():
+        strangers = self.wire.peers - addresses.keys() if self.member.role == "leader" else set()
+        now = self._clock.now().mono
+        self._farewells = {peer: self._farewells.get(peer, now) for peer in strangers}
+        for peer, since in self._farewells.items():
+            if now >= since + FAREWELL_S:
                 self.wire.hang_up(peer)
 
     # -------------------------------------------------------------------------------- asking
@@ -139,11 +149,15 @@ class RaftNode:
         self._carry_out(effects)
         with trio.move_on_after(timeout_s):
             while (confirmed := self.member.confirmed(asked)) is None:
-                await self._woken.wait()
-                # The ticker takes the same event away; let it.
-                await trio.lowlevel.checkpoint()
+                await self.wait_event()
             return confirmed
         return False
+
+    async def wait_event(self) -> None:
+        """Returns soon after the next event; now and then without one."""
+        await self._woken.wait()
+        # The ticker takes the same event away; let it.
+        await trio.lowlevel.checkpoint()
 
     def transfer(self, target: str | None) -> str:
         """Gives the lease up and asks ``target``, or the best heir, to stand; returns whom. Only
@@ -195,6 +209,9 @@ class RaftNode:
         self._carry_out(self.member.disconnected(peer, self._now()))
 
     def receive(self, peer: str, message: Message) -> None:
+        if isinstance(message, Beside):
+            self._on_aside(peer, message.data)
+            return
         self._carry_out(self.member.receive(peer, message, self._now()))
 
     def refused(self, peer: str, sentence: str) -> None:

@@ -19,10 +19,6 @@ def administration(leader: Place) -> Administration:
     return Administration(leader.node, leader.clock)
 
 
-async def idle() -> None:
-    await trio.lowlevel.checkpoint()
-
-
 async def add(made: Town, leader: Place, one: str, **values: float) -> int:
     if one not in made.places:
         await made.start(one)
@@ -140,42 +136,6 @@ async def test_what_would_cost_the_quorum_is_refused_with_the_arithmetic(
         await admin.remove("b")
         with pytest.raises(CommandRefused, match="a is the only voter"):
             await admin.remove("a")
-
-
-async def test_the_lead_is_handed_on_once_no_write_is_under_way(autojump_clock: Clock) -> None:
-    async with town("b", "c") as (made, leader):
-        assert leader.node is not None
-        asked = []
-
-        async def when_idle() -> None:
-            asked.append(leader.member.lease() is not None)
-            with pytest.raises(CommandRefused, match="being handed over"):
-                await leader.node.propose(b"x")  # type: ignore[union-attr]
-
-        await trio.sleep(1)
-        heir, term = await administration(leader).transfer("c", when_idle=when_idle)
-        assert (heir, term) == ("c", leader.member.term)
-        assert asked == [True]
-        found = await made.wait_leader(but="a")
-        assert found.node is not None
-        await found.node.propose(b"on we go")
-        with pytest.raises(CommandRefused, match="a does not lead; c does"):
-            await administration(leader).transfer(None, when_idle=idle)
-
-
-async def test_a_transfer_that_nobody_takes_leaves_the_lease(autojump_clock: Clock) -> None:
-    async with town("b", "c") as (made, leader):
-        await made.stop("c")
-        await trio.sleep(0.5)
-        admin = administration(leader)
-        with pytest.raises(CommandRefused, match="c did not take over within 2 s"):
-            await admin.transfer("c", when_idle=idle, timeout_s=2)
-        assert leader.member.lease() is not None
-        assert leader.node is not None
-        await leader.node.propose(b"still here")
-        assert (await admin.transfer("a", when_idle=idle))[0] == "a"
-        with pytest.raises(CommandRefused, match="z is no other voter"):
-            await admin.transfer("z", when_idle=idle)
 
 
 def test_the_arithmetic_of_quorums() -> None:

@@ -1,0 +1,101 @@
+"""What members tell each other beside consensus: who they are, reports, commands to the leader.
+
+Not promises, votes or entries (`messages`): nothing in here decides who leads or what is in the
+log, and all of it may be lost. Pure: values and bytes.
+
+Law: bytes become a value only if every field is of its type and within its bound. No instant
+travels, only ages (`safety.md` 5.6).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from dnslb.errors import InvalidValue
+from dnslb.model.cluster import ClusterCommand, ClusterReply
+from dnslb.model.command import Command, CommandReply
+
+MONITORS_MAX = 100_000
+TOLD_MESSAGES_MAX = 1000
+Name = Annotated[str, Meta(max_length=300)]
+Sentence = Annotated[str, Meta(max_length=4000)]
+MonitorId = Annotated[str, Meta(max_length=64)]
+Age = Annotated[float, Meta(ge=0)]
+
+
+class _Aside(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
+    pass
+
+
+class Facts(_Aside, frozen=True, tag="facts"):
+    """``version`` of the program; ``digest`` of what its configuration decides by."""
+
+    version: Name
+    digest: Name
+
+
+class Monitors(_Aside, frozen=True, tag="monitors"):
+    """The list by which the reports after it are to be read: the ids of what was checked."""
+
+    ids: Annotated[tuple[MonitorId, ...], Meta(max_length=MONITORS_MAX)]
+
+
+class Handed(_Aside, frozen=True, tag="report"):
+    """An agent's report: a vote for each of the newest list. ``age_s``: since it arrived, and what
+    it was old then; ``told_age_s``: by the agent's own time, uncorrected; None without one."""
+
+    agent: Name
+    votes: Annotated[bytes, Meta(max_length=MONITORS_MAX)]
+    age_s: Age
+    told_age_s: float | None
+    complete: bool
+    messages: Annotated[dict[int, Sentence], Meta(max_length=TOLD_MESSAGES_MAX)]
+
+
+class AskRaft(_Aside, frozen=True, tag="ask-raft"):
+    """A raft command for the leader, as it was given to another member."""
+
+    ticket: int
+    command: ClusterCommand
+
+
+class AskCommand(_Aside, frozen=True, tag="ask-command"):
+    """An operator's command for the leader."""
+
+    ticket: int
+    command: Command
+    timeout_s: Annotated[float, Meta(ge=0, le=3600)]
+
+
+class Answered(_Aside, frozen=True, tag="answered"):
+    """What came of the ticket: one of the three. ``refusal`` is a sentence; ``leaderless``: the
+    one who was asked does not lead (any more)."""
+
+    ticket: int
+    raft: ClusterReply | None = None
+    command: CommandReply | None = None
+    refusal: Sentence | None = None
+    leaderless: bool = False
+
+
+Aside = Facts | Monitors | Handed | AskRaft | AskCommand | Answered
+
+to_bytes = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Aside).decode
+
+
+def from_bytes(data: bytes) -> Aside:
+    """Raises `InvalidValue`."""
+    try:
+        aside: Aside = _decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as e:
+        raise InvalidValue(f"this is nothing that members tell each other: {e}") from e
+    if isinstance(aside, Handed):
+        ages = (aside.age_s, aside.told_age_s or 0.0)
+        if not all(map(math.isfinite, ages)):
+            raise InvalidValue("an age is not a number of seconds")
+    return aside

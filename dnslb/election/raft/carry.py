@@ -1,0 +1,171 @@
+"""Commands that reach a member which does not lead, carried to the one that does.
+
+Not what they do, nor who may ask: the member that was asked has seen to that, and says who it was.
+
+Law: a command is handed over once. If the stream ends before the answer, nobody says that it was
+not done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Protocol
+
+import trio
+
+from dnslb.election.raft import asides
+from dnslb.election.raft.asides import Answered, Aside, AskCommand, AskRaft
+from dnslb.election.raft.messages import BESIDE_BYTES_MAX, Beside
+from dnslb.election.raft.node import RaftNode
+from dnslb.errors import CommandRefused, NoLeader, NotLeader
+from dnslb.model.cluster import ClusterCommand, ClusterReply
+from dnslb.model.command import Command, CommandReply
+
+UNDER_WAY_MAX = 100
+RAFT_S_MAX = 60.0
+LEADER_S_MAX = 3.0
+"""How long a command waits for a leader to be found: some elections long."""
+SPARE_S = 5.0
+
+
+class Leader(Protocol):
+    """What a leader does for the others."""
+
+    async def lead(self, command: ClusterCommand) -> ClusterReply: ...
+
+    async def perform_here(self, command: Command, timeout_s: float) -> CommandReply: ...
+
+
+class Carrier:
+    """``leader``: who carries out here, while this member leads."""
+
+    def __init__(self, node: RaftNode, leader: Leader) -> None:
+        self._node = node
+        self._leader = leader
+        self._tickets = count(1)
+        self._waiting: dict[int, tuple[str, trio.Event, list[Answered]]] = {}
+        self._under_way = 0
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self) -> None:
+        """Serves other members' commands until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            await trio.sleep_forever()
+
+    # ------------------------------------------------------------------------------- who leads
+
+    async def find_leader(self) -> str:
+        """The id of the member that leads, which may be this one. Raises `NoLeader`."""
+        member = self._node.member
+        with trio.move_on_after(LEADER_S_MAX):
+            while True:
+                await trio.lowlevel.checkpoint()
+                if member.role == "waiting":
+                    raise NoLeader(
+                        f"{member.id} waits to be added to a cluster; nobody here leads it"
+                    )
+                if member.role == "leader" and member.ready:
+                    return member.id
+                if member.leader not in (None, member.id):
+                    assert member.leader is not None
+                    return member.leader
+                await self._node.wait_event()
+        raise NoLeader(
+            f"no leader is known to {member.id} (term {member.term}); nothing was changed"
+        )
+
+    # -------------------------------------------------------------------------------- asking
+
+    async def ask_raft(self, leader: str, command: ClusterCommand) -> ClusterReply:
+        """Raises `CommandRefused`, of which `NotLeader` names an address to go to."""
+        answer = await self._ask(leader, lambda t: AskRaft(t, command), RAFT_S_MAX)
+        if answer.raft is None:
+            raise CommandRefused(f"{leader} gave no answer that fits.")
+        return answer.raft
+
+    async def ask_command(self, leader: str, command: Command, timeout_s: float) -> CommandReply:
+        """As `ask_raft`."""
+        answer = await self._ask(
+            leader, lambda t: AskCommand(t, command, timeout_s), timeout_s + SPARE_S
+        )
+        if answer.command is None:
+            raise CommandRefused(f"{leader} gave no answer that fits.")
+        return answer.command
+
+    async def _ask(
+        self, leader: str, ask: Callable[[int], AskRaft | AskCommand], timeout_s: float
+    ) -> Answered:
+        if leader not in self._node.wire.peers:
+            known = self._node.member.configuration.find(leader)
+            if known is None:
+                raise NoLeader(f"{leader} leads, and this member does not know its address yet")
+            raise NotLeader(leader, known.address)
+        ticket = next(self._tickets)
+        event, box = trio.Event(), list[Answered]()
+        self._waiting[ticket] = (leader, event, box)
+        try:
+            self.send(leader, ask(ticket))
+            with trio.move_on_after(timeout_s):
+                await event.wait()
+        finally:
+            del self._waiting[ticket]
+        if not box:
+            raise CommandRefused(
+                f"{leader}, which leads, gave no answer: it may or may not have been done; "
+                "look before you try again"
+            )
+        answer = box[0]
+        if answer.refusal is not None:
+            raise (NoLeader if answer.leaderless else CommandRefused)(answer.refusal)
+        return answer
+
+    def send(self, peer: str, aside: Aside) -> None:
+        """At once or never. What is too long is refused by whoever made it."""
+        data = asides.to_bytes(aside)
+        if len(data) <= BESIDE_BYTES_MAX:
+            self._node.wire.send(peer, Beside(data))
+
+    # ------------------------------------------------------------------------------ answering
+
+    def hear(self, peer: str, aside: AskRaft | AskCommand | Answered) -> None:
+        match aside:
+            case Answered():
+                asked, event, box = self._waiting.get(aside.ticket, ("", trio.Event(), []))
+                if asked == peer:
+                    box.append(aside)
+                    event.set()
+            case AskRaft() | AskCommand():
+                if self._nursery is None or self._under_way >= UNDER_WAY_MAX:
+                    busy = f"{UNDER_WAY_MAX} commands are under way already; try again"
+                    self.send(peer, Answered(aside.ticket, refusal=busy))
+                    return
+                self._under_way += 1
+                self._nursery.start_soon(self._serve, peer, aside)
+
+    async def _serve(self, peer: str, ask: AskRaft | AskCommand) -> None:
+        try:
+            self.send(peer, await self._answer(ask))
+        finally:
+            self._under_way -= 1
+
+    async def _answer(self, ask: AskRaft | AskCommand) -> Answered:
+        member = self._node.member
+        if member.role != "leader":
+            sentence = f"{member.id} does not lead any more; nothing was changed"
+            return Answered(ask.ticket, refusal=sentence, leaderless=True)
+        try:
+            if isinstance(ask, AskRaft):
+                return Answered(ask.ticket, raft=await self._leader.lead(ask.command))
+            reply = await self._leader.perform_here(ask.command, ask.timeout_s)
+            return Answered(ask.ticket, command=reply)
+        except CommandRefused as refused:
+            lost = isinstance(refused, NoLeader | NotLeader)
+            return Answered(ask.ticket, refusal=str(refused), leaderless=lost)
+
+    def disconnected(self, peer: str) -> None:
+        """Whoever waits for its answer waits in vain."""
+        for asked, event, _ in self._waiting.values():
+            if asked == peer:
+                event.set()

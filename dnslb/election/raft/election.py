@@ -1,0 +1,273 @@
+"""Everything that one member of a cluster consists of, put together on its directory.
+
+The parts know only what they need of each other; here is the order in which they learn of an
+event: the state first, then the right to write, which rests on it (`safety.md` 1.2), then all that
+is only told.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from dnslb.election.raft import asides
+from dnslb.election.raft.admin import Administration
+from dnslb.election.raft.asides import Answered, AskCommand, AskRaft, Facts, Handed, Monitors
+from dnslb.election.raft.carry import Carrier
+from dnslb.election.raft.commands import Commands, Parts
+from dnslb.election.raft.core import RaftMember
+from dnslb.election.raft.elector import Note, RaftElector, Workers
+from dnslb.election.raft.founding import found_cluster
+from dnslb.election.raft.ground import Settings
+from dnslb.election.raft.journal import Journal
+from dnslb.election.raft.machine import VERSION, DecisionMachine, TakeMarkers
+from dnslb.election.raft.node import RaftNode
+from dnslb.election.raft.outlook import Outlook, Self
+from dnslb.election.raft.relay import Relay
+from dnslb.election.raft.replica import Replica
+from dnslb.election.raft.store import SqliteStore
+from dnslb.election.raft.timings import PROFILES
+from dnslb.election.raft.undertakings import Undertakings
+from dnslb.election.raft.wire import Dial, Prove
+from dnslb.election.statedir import StateDirectory
+from dnslb.errors import InvalidValue
+from dnslb.model.cluster import ClusterCommand, ClusterReply, ClusterView
+from dnslb.model.command import Command, CommandReply
+from dnslb.model.report import Report
+from dnslb.net.clock import Clock
+from dnslb.ports.noticeboard import Noticeboard
+
+Perform = Callable[[Command, float], Awaitable[CommandReply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and as what this member stands. ``directory`` is its own; ``bootstrap``: it founds a
+    cluster there if it never belonged to one."""
+
+    me: Self
+    owner_id: str
+    directory: Path
+    profile: str
+    bootstrap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the daemon does for the member. ``perform``: an operator's command, as the leader.
+    ``stop``: asks the daemon to end. ``voters``: who votes, whenever that changes."""
+
+    workers: Workers
+    perform: Perform
+    stop: Callable[[], None]
+    note: Note
+    notices: Noticeboard
+    voters: Callable[[tuple[str, ...]], None]
+
+
+class RaftElection:
+    """Implements `dnslb.ports.cluster.Cluster`; ``store``, ``elector`` and ``source`` are the
+    other ports. Raises `LocalError` when the directory or what is in it cannot be used."""
+
+    def __init__(
+        self,
+        place: Place,
+        around: Surroundings,
+        clock: Clock,
+        luck: random.Random,
+        *,
+        dial: Dial,
+        prove: Prove,
+    ) -> None:
+        self._around = around
+        self._clock = clock
+        self._directory = StateDirectory(place.directory)
+        try:
+            self._journal = Journal(SqliteStore(place.directory))
+        except BaseException:
+            self._directory.close()
+            raise
+        try:
+            self._found(place)
+            self._assemble(place, luck, dial, prove)
+        except BaseException:
+            self.close()
+            raise
+
+    def _found(self, place: Place) -> None:
+        if not place.bootstrap:
+            return
+        wall = self._clock.now().wall
+        done = found_cluster(
+            self._journal,
+            member_id=place.me.id,
+            address=place.me.address,
+            cluster_id=secrets.token_hex(8),
+            epoch=max(1, int(wall)),
+        )
+        if done:
+            cluster = self._journal.configuration.cluster_id
+            self._around.note("membership", f"{place.me.id} founded the cluster {cluster}")
+        else:
+            text = f"-raft-bootstrap is ignored: {place.directory} belongs to a cluster already"
+            self._around.note("notice", text)
+
+    def _assemble(self, place: Place, luck: random.Random, dial: Dial, prove: Prove) -> None:
+        clock, around = self._clock, self._around
+        nonce = secrets.token_hex(8)
+        self.machine = DecisionMachine()
+        settings = Settings(PROFILES[place.profile], command_version=VERSION)
+        member = RaftMember(place.me.id, self._journal, self.machine, settings, luck, clock.now())
+        self.node = RaftNode(
+            member,
+            clock,
+            on_change=self._look,
+            on_refusal=self._refused,
+            on_aside=self._hear,
+            luck=luck,
+            dial=dial,
+            prove=prove,
+        )
+        self.store = Replica(self.node, self.machine, clock, nonce)
+        self.elector = RaftElector(
+            self.node,
+            clock,
+            around.workers,
+            owner_id=place.owner_id,
+            nonce=nonce,
+            note=around.note,
+        )
+        admin = Administration(self.node, clock)
+        self._undertakings = Undertakings()
+        self._carrier = Carrier(self.node, self)
+        parts = Parts(self.node, clock, self.elector, admin, self._carrier, self._undertakings)
+        self._commands = Commands(parts, around.note, around.stop)
+        self.source = Relay(clock, self._carrier.send)
+        self.outlook = Outlook(place.me, self.node, admin, clock, around.note)
+        self._version = place.me.version
+        self._connected: frozenset[str] = frozenset()
+        self.voters = self._voting()
+
+    def close(self) -> None:
+        """Gives the directory back."""
+        self._journal.close()
+        self._directory.close()
+
+    # ------------------------------------------------------------------------------ its life
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until cancelled. Raises `StoreError` or `BrokenLog` when the member stopped."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._undertakings.run)
+            nursery.start_soon(self._carrier.run)
+            nursery.start_soon(self.outlook.run, self._around.notices)
+            await nursery.start(self.node.run)
+            self._look()
+            task_status.started()
+
+    async def accept(self, stream: trio.abc.Stream, begun: bytes) -> None:
+        """Serves a stream that another member dialled."""
+        await self.node.wire.accept(stream, begun)
+
+    def hang_up(self) -> None:
+        """Ends the streams of all members, who then know at once that this one stops."""
+        for peer in self.node.wire.peers:
+            self.node.wire.hang_up(peer)
+
+    def _look(self) -> None:
+        """After every event, in the same turn of the loop."""
+        self.store.look()
+        self.elector.look()
+        self.outlook.look()
+        peers = self.node.wire.peers
+        if peers != self._connected:
+            self._greet(peers)
+        voters = self._voting()
+        if voters != self.voters:
+            self.voters = voters
+            self._around.voters(voters)
+
+    def _greet(self, peers: frozenset[str]) -> None:
+        before, self._connected = self._connected, peers
+        for gone in before - peers:
+            self.source.disconnected(gone)
+            self._carrier.disconnected(gone)
+        for new in sorted(peers - before):
+            self.outlook.connected(new)
+            self._carrier.send(new, Facts(self._version, self.outlook.digest))
+            self.source.connected(new)
+
+    def _voting(self) -> tuple[str, ...]:
+        """The voters of the committed configuration."""
+        member = self.node.member
+        _, configuration = member.journal.configuration_at(member.commit)
+        return tuple(sorted(configuration.voters))
+
+    # ---------------------------------------------------------------------- what others say
+
+    def _hear(self, peer: str, data: bytes) -> None:
+        try:
+            aside = asides.from_bytes(data)
+        except InvalidValue as error:
+            self._refused(peer, f"{peer}: {error}")
+            return
+        match aside:
+            case Facts():
+                self.outlook.hear(peer, aside)
+            case Monitors() | Handed():
+                self.source.hear(peer, aside)
+            case AskRaft() | AskCommand() | Answered():
+                self._carrier.hear(peer, aside)
+
+    def _refused(self, peer: str, sentence: str) -> None:
+        self.outlook.refused(peer, sentence)
+
+    def tell_digest(self, digest: str) -> None:
+        """Of what this member decides by; the others compare."""
+        if digest != self.outlook.digest:
+            self.outlook.digest = digest
+            for peer in self.node.wire.peers:
+                self._carrier.send(peer, Facts(self._version, digest))
+
+    # ------------------------------------------------------------------------------- asking
+
+    async def execute(self, command: ClusterCommand) -> ClusterReply:
+        return await self._commands.execute(command)
+
+    def view(self) -> ClusterView:
+        return self.outlook.view()
+
+    async def lead(self, command: ClusterCommand) -> ClusterReply:
+        """As the leader, for another member."""
+        return await self._commands.lead(command)
+
+    async def perform_here(self, command: Command, timeout_s: float) -> CommandReply:
+        """As the leader, for another member."""
+        return await self._around.perform(command, timeout_s)
+
+    async def perform(self, command: Command, timeout_s: float) -> CommandReply:
+        """An operator's command, here or at the leader. Raises `CommandRefused`."""
+        leader = await self._carrier.find_leader()
+        if leader == self.node.member.id:
+            return await self._around.perform(command, timeout_s)
+        return await self._carrier.ask_command(leader, command, timeout_s)
+
+    def report(self, report: Report) -> None:
+        """What reached this member: handed on to the others."""
+        self.source.hand_on(report)
+
+    # ------------------------------------------------------------------------------ markers
+
+    def knows_marker(self, zone: str) -> bool:
+        """Whether the marker of that zone ever held a token of this cluster."""
+        return zone in self.machine.marked
+
+    async def note_marker(self, zone: str) -> None:
+        """It does now. Raises `StoreError`."""
+        if not self.knows_marker(zone):
+            await self.store.replicate((TakeMarkers((zone,)),))

@@ -1,0 +1,228 @@
+"""What a member makes public of its cluster: the view of the members, events, and what needs a
+person.
+
+Decides nothing. Looks after every event for what is told at once, and every second for what is
+told once it lasts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import trio
+
+from dnslb.election.raft.admin import Administration
+from dnslb.election.raft.asides import Facts
+from dnslb.election.raft.elector import Note
+from dnslb.election.raft.membership import Member, majority
+from dnslb.election.raft.node import RaftNode
+from dnslb.model.cluster import ClusterView, MemberView, Role, Suffrage
+from dnslb.model.status import Severity
+from dnslb.net.clock import Clock
+from dnslb.ports.noticeboard import Noticeboard
+
+LOOK_S = 1.0
+LEADERLESS_S = 5.0
+SILENT_S = 10.0
+REFUSED_S = 15.0
+WAITING, LEADERLESS, SILENT, REFUSED, DIGEST, ADDRESS = KINDS = (
+    *("raft-waiting", "raft-no-leader", "raft-silent", "raft-refused"),
+    *("config-differs", "raft-address"),
+)
+_Rows = dict[tuple[str, str], tuple[Severity, str, str]]
+"""By kind and subject: severity, sentence, next step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Self:
+    """What this member says about itself. ``address``: as configured."""
+
+    id: str
+    address: str
+    version: str
+
+
+class Outlook:
+    """``digest`` of our own configuration may change with a reload."""
+
+    def __init__(
+        self, me: Self, node: RaftNode, admin: Administration, clock: Clock, note: Note
+    ) -> None:
+        self._me = me
+        self._node = node
+        self._admin = admin
+        self._clock = clock
+        self._note = note
+        self._facts: dict[str, Facts] = {}
+        self._refusals: dict[str, tuple[float, str]] = {}
+        self._told: tuple[Role, int, str | None] | None = None
+        self._told_leader = (0, "")
+        self._led_at = clock.now().mono
+        self._led_since = clock.now().mono
+        self._shown: dict[str, set[str]] = {}
+        self.digest = ""
+
+    # ------------------------------------------------------------------------- what was heard
+
+    def hear(self, peer: str, facts: Facts) -> None:
+        self._facts[peer] = facts
+
+    def refused(self, peer: str, sentence: str) -> None:
+        """A stream to or from a peer that came to nothing."""
+        if len(self._refusals) < 64 or peer in self._refusals:
+            self._refusals[peer] = (self._clock.now().mono, sentence)
+
+    def connected(self, peer: str) -> None:
+        self._refusals.pop(peer, None)
+
+    # ------------------------------------------------------------------------------- the view
+
+    def view(self) -> ClusterView:
+        member = self._node.member
+        configuration, now = member.configuration, self._clock.now().mono
+        leader = configuration.find(member.leader) if member.leader is not None else None
+        views = [self._member_view(one, now) for one in configuration.members]
+        if configuration.find(member.id) is None:
+            us = self._me
+            views.append(
+                MemberView(
+                    us.id, us.address, "nonvoter", member.role, True, us.version, self.digest
+                )
+            )
+        return ClusterView(
+            role=member.role,
+            term=member.term,
+            leader=None if leader is None else (leader.id, leader.address),
+            members=tuple(views),
+            cluster_id=configuration.cluster_id or None,
+        )
+
+    def _member_view(self, one: Member, now: float) -> MemberView:
+        member = self._node.member
+        is_self, leads = one.id == member.id, member.role == "leader"
+        facts = self._facts.get(one.id, Facts("", ""))
+        if is_self:
+            facts = Facts(self._me.version, self.digest)
+        suffrage: Suffrage = one.suffrage
+        if suffrage == "nonvoter" and one.id in self._admin.staged:
+            suffrage = "staging"
+        heard_at: float | None = None
+        match: int | None = None
+        if is_self:
+            match = member.journal.last
+        elif leads:
+            heard_at, match = member.heard_at(one.id), member.match_of(one.id)
+        elif one.id == member.leader:
+            heard_at = member.last_contact_at
+        role: Role = "leader" if one.id == member.leader else "follower"
+        return MemberView(
+            id=one.id,
+            address=one.address,
+            suffrage=suffrage,
+            role=member.role if is_self else role,
+            is_self=is_self,
+            version=facts.version,
+            config_digest=facts.digest,
+            last_contact_s=None if heard_at is None else max(0.0, now - heard_at),
+            match_index=match,
+            lag=max(0, member.journal.last - match) if leads and match is not None else None,
+        )
+
+    # -------------------------------------------------------------------------------- events
+
+    def look(self) -> None:
+        """After every event: who leads now."""
+        member = self._node.member
+        if member.leader is not None:
+            self._led_at = self._clock.now().mono
+        known = (member.role, member.term, member.leader)
+        if known == self._told:
+            return
+        before, self._told = self._told, known
+        role, term, leader = known
+        if before is not None and before[0] == "leader" and role != "leader":
+            self._note("election", f"{member.id}, this one, leads no more", term=term)
+        if before is not None and before[0] == "waiting" and role != "waiting":
+            cluster = member.configuration.cluster_id
+            self._note("membership", f"{member.id}, this one, belongs to the cluster {cluster}")
+        if leader is not None and (term, leader) != self._told_leader:
+            self._told_leader = (term, leader)
+            self._led_since = self._clock.now().mono
+            us = ", this one," if role == "leader" else ""
+            self._note("election", f"{leader}{us} leads now (term {term})", term=term)
+
+    # ----------------------------------------------------------------------- what needs a person
+
+    async def run(self, notices: Noticeboard) -> None:
+        while True:
+            self._tell(notices)
+            await trio.sleep(LOOK_S)
+
+    def _tell(self, notices: Noticeboard) -> None:
+        member, now = self._node.member, self._clock.now().mono
+        me, rows = self._me, _Rows()
+        if member.role == "waiting":
+            sentence = f"{me.id} waits to be added to a cluster; it votes for nobody until then"
+            step = f"at a member: dnslbctl raft add_voter {me.id} {me.address} 0"
+            rows[WAITING, me.id] = ("info", sentence, step)
+        elif member.leader is None and now - self._led_at > LEADERLESS_S:
+            rows[LEADERLESS, me.id] = (
+                "critical",
+                self._leaderless(),
+                "start the members that are down, or repair the network between them",
+            )
+        self._tell_members(rows, now)
+        ours = member.configuration.find(me.id)
+        if ours is not None and ours.address != me.address:
+            rows[ADDRESS, me.id] = (
+                "warning",
+                f"-raft-address is {me.address}, the cluster knows {me.id} at {ours.address}",
+                f"dnslbctl raft add_voter {me.id} {me.address} 0",
+            )
+        for kind in KINDS:
+            current = {subject for row, subject in rows if row == kind}
+            for subject in self._shown.get(kind, set()) - current:
+                notices.clear(kind, subject)
+            self._shown[kind] = current
+        for (kind, subject), (severity, sentence, step) in rows.items():
+            notices.put(severity, kind, subject, sentence, step)
+
+    def _tell_members(self, rows: _Rows, now: float) -> None:
+        member = self._node.member
+        for one in member.configuration.members:
+            if one.id == self._me.id:
+                continue
+            facts = self._facts.get(one.id)
+            if (
+                facts is not None
+                and facts.digest != self.digest
+                and one.id in self._node.wire.peers
+            ):
+                rows[DIGEST, one.id] = (
+                    "warning",
+                    f"{one.id} has other load balancers, agents or guard than {self._me.id}",
+                    "give both the same configuration, then reload them",
+                )
+            if member.role == "leader" and now - self._led_since > SILENT_S:
+                heard_at = member.heard_at(one.id)
+                if heard_at is None or now - heard_at > SILENT_S:
+                    rows[SILENT, one.id] = (
+                        "warning",
+                        f"{one.id} at {one.address} does not answer the leader",
+                        "see whether it runs; dnslbctl raft remove_server takes it away for good",
+                    )
+        for peer, (at, sentence) in list(self._refusals.items()):
+            if now - at > REFUSED_S:
+                del self._refusals[peer]
+            elif (SILENT, peer) not in rows and peer not in self._node.wire.peers:
+                step = "do what the sentence says, or stop who has no business here"
+                rows[REFUSED, peer] = ("info", sentence, step)
+
+    def _leaderless(self) -> str:
+        voters = self._node.member.configuration.voters
+        here = (self._node.wire.peers | {self._me.id}) & voters
+        return (
+            f"no leader has been known to {self._me.id} for {LEADERLESS_S:g} s, so nothing is "
+            f"written and DNS stays as it is; {len(here)} of {len(voters)} voters are connected, "
+            f"{majority(len(voters))} are needed"
+        )
