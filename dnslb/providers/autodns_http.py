@@ -284,7 +284,10 @@ class Line:
                 f"AutoDNS was sent {call.what} and gave no whole answer ({why}), so whether it "
                 "was done is not known; the zone is read again."
             ) from cause
-        raise ProviderTemporary(f"AutoDNS cannot be asked ({call.what}): {why}.") from cause
+        raise ProviderTemporary(
+            f"AutoDNS cannot be asked ({call.what}): {why}; look whether this machine reaches "
+            "the host of -autodns-url."
+        ) from cause
 
 
 async def _body(response: httpx.Response) -> bytes:

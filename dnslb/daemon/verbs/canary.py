@@ -116,7 +116,10 @@ class Canary:
             raise DnslbError(f"--canary: {name} is a zone itself; name one in it")
         reading = await self._provider.read(zone, frozenset({name}))
         if reading.rrsets or reading.cnames:
-            raise DnslbError(f"--canary: {name} is there already; name one that is not")
+            hint = ""
+            if any(rrset.values == (ADDRESS,) for rrset in reading.rrsets.values()):
+                hint = f" ({ADDRESS} may be what a canary that was killed left: remove it by hand)"
+            raise DnslbError(f"--canary: {name} is there already; name one that is not{hint}")
         self.measured["zone"] = zone
         return zone
 

@@ -20,6 +20,10 @@ SKEW_S_MAX = 2.0
 """HTTP and TSIG tell whole seconds."""
 _NOBODYS_NAME = "canary.invalid"
 """Asked for where no name is configured: it is in no zone (RFC 6761 6.4)."""
+_NO_ZONE = (
+    "the provider has no zone for it: create the zone there, or take the name out of the "
+    "configuration"
+)
 
 
 class Finding(NamedTuple):
@@ -60,13 +64,13 @@ class Examination:
                 troubled.setdefault(str(error), []).append(name)
                 continue
             if zone is None:
-                troubled.setdefault("the provider has no zone for it", []).append(name)
+                troubled.setdefault(_NO_ZONE, []).append(name)
             else:
                 zones.setdefault(zone, []).append(name)
         for sentence, about in troubled.items():
             if names:
                 self._tell(Finding("error", _subject(about), sentence))
-            elif sentence != "the provider has no zone for it":
+            elif sentence != _NO_ZONE:
                 self._tell(Finding("error", str(self._config.provider), sentence))
         if not names:
             sentence = "no load balancer is configured, so there is no zone to look at"
