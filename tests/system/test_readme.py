@@ -90,3 +90,17 @@ def test_the_key_is_made_as_the_readme_says(tmp_path: Path, named: StartNamed) -
     key = load_key(tmp_path / "key")
     (conf,) = blocks("")
     assert f'grant "{key.name}." zonesub A AAAA;' in conf
+
+
+def test_the_zone_is_one_that_named_loads(tmp_path: Path, named: StartNamed) -> None:
+    (text,) = blocks("dns")
+    (tmp_path / "zone").write_text(text)
+    path = f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin:/usr/bin"
+    done = subprocess.run(
+        ["named-checkzone", ZONE, str(tmp_path / "zone")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": path},
+    )
+    assert done.returncode == 0, done.stdout
