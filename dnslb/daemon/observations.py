@@ -23,8 +23,7 @@ class Observations:
                     if expected.plan_id is not None:
                         self._counters.applied_to_published_s.observe(took_s)
             case LoopStalled(stalled_s):
-                longest = max(self._counters.stalled_s_max, stalled_s)
-                self._counters.stalled_s_max = longest
+                self._counters.count_stall(stalled_s)
 
     def take_status(self, status: Status) -> None:
         """Times each change once, when it is first seen as applied."""

@@ -181,10 +181,6 @@ class AgentLedger:
         """The earliest instant at which a fresh agent falls silent."""
         return min((a.until_mono for a in self._agents.values() if a.fresh), default=None)
 
-    @property
-    def fresh_count(self) -> int:
-        return sum(agent.fresh for agent in self._agents.values())
-
     def views(self) -> tuple[AgentView, ...]:
         return tuple(self._view(name, agent) for name, agent in self._agents.items())
 

@@ -75,7 +75,3 @@ class RivalWatch:
             return None
         wait = min(RIVAL_WAIT_S * 2.0 ** (recent - RIVAL_EDITS), RIVAL_WAIT_S_MAX)
         return edits[-1] + wait
-
-    def is_rival(self, key: RRsetKey, mono: float) -> bool:
-        edits = self._edits.get(key, ())
-        return sum(mono - at <= RIVAL_WINDOW_S for at in edits) >= RIVAL_EDITS

@@ -188,10 +188,5 @@ class Status:
     """How many monitors have each verdict; None while nobody has counted."""
 
     @property
-    def needs_person(self) -> bool:
-        """Whether anything on the attention list is more than information."""
-        return any(row.severity != "info" for row in self.attention)
-
-    @property
     def paused(self) -> bool:
         return bool(self.operator.pauses)

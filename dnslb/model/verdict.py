@@ -14,8 +14,3 @@ class Verdict(NamedTuple):
     ups: int
     downs: int
     unknowns: int
-
-    @property
-    def is_split(self) -> bool:
-        """Whether fresh agents contradict each other."""
-        return self.ups > 0 and self.downs > 0
