@@ -70,7 +70,11 @@ VERBS: dict[str, Verb] = {
         "make a CA, and certificates with roles",
         ("dnslb.daemon.verbs.pki", "run"),
     ),
-    "raft": Verb("raft recover", "make a cluster of what is left of one"),
+    "raft": Verb(
+        "raft recover -cfg F [--dead ID]",
+        "make a new cluster of the one member that is left",
+        ("dnslb.daemon.verbs.recover", "run"),
+    ),
 }
 
 

@@ -81,18 +81,20 @@ class Snapshot:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What one event changed. Entries below ``first`` go; so do those from ``rewrite_from`` on,
-    where ``entries`` stand instead. None: as it was."""
+    where ``entries`` stand instead. None: as it was. ``incarnation``: with facts, and
+    only when a recovery makes the directory another member's."""
 
     first: int
     rewrite_from: int
     entries: tuple[Entry, ...] = ()
     facts: Facts | None = None
     snapshot: Snapshot | None = None
+    incarnation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a store says at start. ``incarnation`` was minted with it."""
+    """What a store says at start. ``incarnation`` was minted with it, or by a recovery."""
 
     incarnation: str
     facts: Facts

@@ -191,9 +191,11 @@ class SqliteStore:
                     for command, index, term in batch.entries
                 ),
             )
+            incarnation = batch.incarnation or self._incarnation
             if batch.facts is not None:
-                self._write_facts(self._incarnation, batch.facts)
+                self._write_facts(incarnation, batch.facts)
             ask("commit")
+            self._incarnation = incarnation
         except sqlite3.Error as e:
             self._broken = str(e)
             with contextlib.suppress(sqlite3.Error):
@@ -208,6 +210,23 @@ class SqliteStore:
         self._database.execute(
             "insert or replace into facts values (1, ?, ?)", (content, zlib.crc32(content))
         )
+
+
+def why_no_store(directory: Path) -> str | None:
+    """The sentence for a directory that no member has made its own, told without changing it;
+    None when a member has, or when only opening its store can tell."""
+    path = directory / DATABASE_NAME
+    if not path.is_file():
+        return f"{directory} is not the directory of a raft member: there is no {DATABASE_NAME}."
+    try:
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=0, uri=True)
+        with contextlib.closing(database):
+            [application] = database.execute("pragma application_id").fetchone()
+    except sqlite3.Error:
+        return None
+    if application == APPLICATION_ID:
+        return None
+    return f"{path} was not written by dnslb, or its first start never ended."
 
 
 def _make_file(path: Path) -> None:

@@ -64,4 +64,5 @@ def applied(stored: Stored, batch: Batch) -> Stored:
     ]
     facts: Facts = stored.facts if batch.facts is None else batch.facts
     snapshot: Snapshot | None = batch.snapshot or stored.snapshot
-    return Stored(stored.incarnation, facts, (*kept, *batch.entries), snapshot)
+    incarnation = batch.incarnation or stored.incarnation
+    return Stored(incarnation, facts, (*kept, *batch.entries), snapshot)
