@@ -22,6 +22,7 @@ import trio
 from dnslb.daemon.config import Config
 from dnslb.daemon.instance import Instance
 from dnslb.daemon.reloading import reload
+from dnslb.decide import reason
 from dnslb.errors import DnslbError
 from dnslb.net.sdnotify import Notifier
 
@@ -100,7 +101,8 @@ async def _tell_ready(instance: Instance, notifier: Notifier) -> None:
     gc.collect()
     gc.freeze()
     config = instance.config
-    lbs = f"{len(config.loadbalancers)} load balancers, provider {config.provider or 'none'}"
+    lbs = reason.plural(len(config.loadbalancers), "load balancer")
+    lbs += f", provider {config.provider or 'none'}"
     log.info(
         "ready: %s, control socket %s, metrics port %d",
         lbs,

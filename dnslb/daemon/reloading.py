@@ -15,6 +15,7 @@ from dnslb.daemon.instance import Instance
 from dnslb.daemon.logs import set_up_logging
 from dnslb.daemon.problems import ConfigProblems
 from dnslb.daemon.reload import differences_needing_restart
+from dnslb.decide import reason
 
 log = logging.getLogger(__name__)
 REFUSED, RESTART = "config-refused", "config-restart"
@@ -47,9 +48,9 @@ async def reload(instance: Instance, load: Callable[[], Config]) -> None:
     instance.counters.reloads += 1
     instance.reconfigure(config)
     lbs, later = len(config.loadbalancers), len(waiting)
-    message = f"the configuration was reloaded: {lbs} load balancers"
+    message = f"the configuration was reloaded: {reason.plural(lbs, 'load balancer')}"
     if later:
-        message += f"; {later} settings wait for a restart"
+        message += f"; {reason.plural(later, 'setting')} to be in force after a restart"
     instance.note("config-reloaded", message)
 
 
