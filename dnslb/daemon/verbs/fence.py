@@ -48,7 +48,7 @@ def adopt(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
         return 0
     print(
         f"Is an instance of {held.owner_id!r} still running? Stop it first, or take the names of "
-        f"{zone} out of its configuration. Where writes are fenced it resigns at its next one; "
+        f"{zone} out of its configuration. Where writes are fenced its next one is refused; "
         "elsewhere it may write once more."
     )
     typed = wanted.options.get("from")
