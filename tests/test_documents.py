@@ -57,6 +57,11 @@ def test_each_scenario_of_the_dangerous_cases_is_played() -> None:
     assert [name for name in named if not any(scenarios.glob(f"{name}.txt"))] == []
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    listed = set(LINK.findall((ROOT / "README.md").read_text()))
+    assert {ids(page) for page in DOCUMENTS if page.parent.name == "docs"} - listed == set()
+
+
 def test_each_decision_is_listed() -> None:
     decisions = ROOT / "docs/decisions"
     listed = set(LINK.findall((decisions / "README.md").read_text()))
