@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from dnslb.decide import planner
+from dnslb.model.plan import Change
+from dnslb.model.rrset import RRset, RRsetKey
 from tests.decide.world import World, balancer, endpoint, settings
 
 WWW = "www.example.org"
@@ -76,3 +81,23 @@ def test_an_approval_holds_while_an_operator_takes_one_of_the_addresses_out() ->
     after = world.waiting[-1].changes[0].after
     assert after is not None
     assert after.values == (D,)
+
+
+def test_a_plan_with_a_name_that_is_not_ours_is_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever defect made it: the plan refuses itself."""
+    world = World(settings(balancer("www.example.org", "192.0.2.1", "192.0.2.2"))).start()
+    world.vote_all("up")
+    world.wait(5)
+    world.publish("mail.example.org", "198.51.100.25")
+    before = dict(world.records)
+
+    def astray(*_: object) -> Change:
+        key = RRsetKey("mail.example.org", "A")
+        old = RRset(key, 60, ("198.51.100.25",))
+        return Change(key, old, RRset(key, 60, ("192.0.2.1",)), "a defect", "health")
+
+    monkeypatch.setattr(planner, "to_change", astray)
+    world.vote_all({"192.0.2.1": "down"})
+    world.wait(60)
+    assert world.records == before
+    assert "plan-refused" in world.kinds()
