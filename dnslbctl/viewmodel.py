@@ -152,14 +152,13 @@ class Picture:
         or endpoints than before). Raises KeyError and the like on what is no event."""
         if "row" in event:
             self._to_row = _reader(event["row"])
-            self.lbs.clear()
-            self.events.clear()
-            self._words.clear()
+            self._drop_other_events(event["events"])
         self.at = event["at"]
         for part in ("status", "agents", "members", "changes", "orders"):
             if part in event:
                 setattr(self, part, event[part])
-        self.events.extend(event.get("events", ()))
+        last = self.events[-1]["seq"] if self.events else 0
+        self.events.extend(one for one in event.get("events", ()) if one["seq"] > last)
         if "changes" in event:
             self._open = {}
             for change in self.changes:
@@ -177,25 +176,53 @@ class Picture:
         self.known = True
         return changed
 
+    def _drop_other_events(self, newest: list[dict[str, Any]]) -> None:
+        """A snapshot has the newest events: ours go on with them, unless another start of the
+        daemon numbers its own."""
+        ours = {event["seq"]: event for event in self.events}
+        if not any(ours.get(event["seq"]) == event for event in newest):
+            self.events.clear()
+
     def _take_balancers(self, event: dict[str, Any]) -> bool:
-        """Whether there are other objects in `lbs` than before."""
-        others = "row" in event
-        for name, head in event.get("lbs", {}).items():
+        """Whether there are other load balancers or endpoints than before."""
+        heads: dict[str, messages.WatchLoadBalancer] = event.get("lbs", {})
+        gone = [*event.get("gone", ())]
+        if "row" in event:
+            gone += [name for name in self.lbs if name not in heads]
+        others = False
+        for name, head in heads.items():
             rows = head.pop("rows", None)
-            if rows is not None:
+            known = self.lbs.get(name)
+            if known is not None:
+                known.take(head)
+            if rows is not None and not (known and self._take_rows(known, rows)):
                 self.lbs[name] = Balancer(name, head, [self._row(values) for values in rows])
                 others = True
-            elif (known := self.lbs.get(name)) is not None:
-                known.take(head)
-        for name in event.get("gone", ()):
+        for name in gone:
             others |= self.lbs.pop(name, None) is not None
         if others:
             self._sorted = [*self.lbs.values()]
         return others
 
+    def _take_rows(self, known: Balancer, rows: list[list[Any]]) -> bool:
+        """Takes rows of the same endpoints; False when they are others. Most of them are as they
+        were, whenever the daemon sends a snapshot because much changed."""
+        if len(rows) != len(known.rows):
+            return False
+        found = [*map(self._to_row, rows)]
+        pairs = [*zip(known.rows, found, strict=True)]
+        if any(a.endpoint != b.endpoint or a.address != b.address for a, b in pairs):
+            return False
+        for index, (before, row) in enumerate(pairs):
+            if before != row:
+                known.put(index, self._shared(row))
+        return True
+
     def _row(self, values: list[Any]) -> Row:
-        row = self._to_row(values)
-        # Ten thousand reasons are mostly the same few: keep each once.
+        return self._shared(self._to_row(values))
+
+    def _shared(self, row: Row) -> Row:
+        """The same row; of ten thousand reasons, which are mostly the same few, each once."""
         word = self._words.setdefault
         if len(self._words) > 50_000:
             self._words.clear()

@@ -95,6 +95,7 @@ class Board(Actions):
         self._zoomed = False
         self._votes: tuple[Hashable, details.Votes] | None = None
         self._wide = False
+        self._arrangement: tuple[bool, str, bool] | None = None
         self._base: Screen[object]
         bars = ("header", "tabs", "banner", "keys")
         self._bars = {name: Prose(self.ink, name=name, classes="bar") for name in bars}
@@ -153,8 +154,14 @@ class Board(Actions):
         """One pane or all of them, and which columns fit."""
         size = self._base.size
         wide = size.width >= WIDE and size.height >= TALL and not self._zoomed
-        self._base.set_class(wide, "wide")
         self._wide = wide
+        # Styles of a whole screen are slow to change: only for another arrangement.
+        arrangement = (wide, "" if wide else self.active, size.height >= ROOMY)
+        if arrangement == self._arrangement:
+            self.paint()
+            return
+        self._arrangement = arrangement
+        self._base.set_class(wide, "wide")
         for name, pane in self._panes.items():
             pane.set_class(name == self.active, "active")
             pane.detail.display = self._has_detail(name)

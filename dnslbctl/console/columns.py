@@ -62,7 +62,7 @@ _MEMBERS = (
 
 def _endpoint_columns(rows: Rows, width: int) -> Sequence[Column]:
     agents = [agent["name"] for agent in rows.picture.agents]
-    rows.per_agent = len(agents) <= AGENT_COLUMNS_MAX and width >= 84 + 9 * len(agents)
+    rows.per_agent = len(agents) <= AGENT_COLUMNS_MAX and width >= 74 + 9 * len(agents)
     if rows.per_agent:
         votes = [Column(name[:9], max(len(name[:9]), 6)) for name in agents]
     else:

@@ -5,6 +5,7 @@ Law: a crash prints where it was, and nothing of what was in memory.
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
 
@@ -12,10 +13,16 @@ from dnslbctl.aclient import AsyncClient
 from dnslbctl.console.app import Console
 from dnslbctl.output import Terminal
 
+GARBAGE_CHECK_OBJECTS = 100_000
+
 
 def run(path: str, terminal: Terminal) -> int:
     """Until the operator quits; the exit code."""
     console = Console(AsyncClient(path), terminal)
+    # What was imported stays; and a picture of thousands of rows is no garbage each time that it
+    # is told anew. Looking through all of it costs more than the picture.
+    gc.freeze()
+    gc.set_threshold(GARBAGE_CHECK_OBJECTS)
     console.run()
     if console.crash is None:
         return 0

@@ -153,3 +153,32 @@ def test_an_address_lives_when_all_of_its_monitors_say_so() -> None:
     balancer = found.lbs["a"]
     assert balancer.living() == {"192.0.2.2"}
     assert balancer.living(without=balancer.rows[2:]) == frozenset()
+
+
+def test_events_go_on_over_a_snapshot_and_begin_anew_with_another_daemon() -> None:
+    def event(seq: int, message: str) -> dict[str, object]:
+        return {"seq": seq, "at": "2026-01-01T00:00:00Z", "kind": "k", "message": message}
+
+    status = picture(lb("a", ep("tcp://192.0.2.1:80")))
+    found = Picture()
+    found.apply({**snapshot(status), "events": [event(1, "a"), event(2, "b")]})
+    found.apply({"seq": 2, "at": found.at, "events": [event(3, "c")]})
+    found.apply({**snapshot(status), "events": [event(3, "c"), event(4, "d")]})
+    assert [one["message"] for one in found.events] == [*"abcd"]
+    found.apply({**snapshot(status), "events": [event(1, "e"), event(2, "f"), event(3, "g")]})
+    assert [one["message"] for one in found.events] == [*"efg"]
+
+
+def test_a_snapshot_of_the_same_endpoints_keeps_what_is_the_same() -> None:
+    rows = [ep(f"tcp://192.0.2.{i}:80") for i in range(1, 4)]
+    found = Picture()
+    found.apply(snapshot(picture(lb("a", *rows), lb("b", rows[0]))))
+    kept, balancer = found.lbs["a"].rows[1], found.lbs["a"]
+    rows[2] = ep("tcp://192.0.2.3:80", "down")
+    assert "names" not in found.apply(snapshot(picture(lb("a", *rows), lb("b", rows[0]))))
+    assert found.lbs["a"] is balancer
+    assert balancer.rows[1] is kept
+    assert balancer.rows[2].state == "down"
+    assert balancer.ordered[0] == ("a", "tcp://192.0.2.3:80")
+    assert "names" in found.apply(snapshot(picture(lb("a", *rows))))
+    assert [*found.lbs] == ["a"]
