@@ -101,3 +101,11 @@ def test_a_plan_with_a_name_that_is_not_ours_is_never_sent(monkeypatch: pytest.M
     world.wait(60)
     assert world.records == before
     assert "plan-refused" in world.kinds()
+
+
+def test_a_dry_run_sends_nothing_even_with_a_lease() -> None:
+    world = World(settings(balancer(WWW, A, B), dry_run=True)).start()
+    world.vote_all("up")
+    world.wait(60)
+    assert (world.applied, world.records) == ([], {})
+    assert [change.after for change in world.status.changes] == [(A, B)]
