@@ -9,6 +9,7 @@
     │   └── NoLeader           nobody could do it now; trying again later may help
     ├── LocalError             ours, temporary: disk, sockets, permissions of this machine
     │   └── StoreError         the state store could not make a change durable
+    │       └── StoreUncertain nobody knows whether it did; look at what is in force
     ├── SourceError            theirs, temporary: a health source gives nothing usable
     └── ProviderError          theirs: the DNS provider; the message is a sentence for an operator
         ├── ProviderTemporary  try again later (``retry_after_s`` when the provider said when)
@@ -62,6 +63,10 @@ class LocalError(DnslbError):
 
 class StoreError(LocalError):
     """The state store could not make a change durable; the change is not in force."""
+
+
+class StoreUncertain(StoreError):
+    """The change may be in force, now or soon, or never."""
 
 
 class SourceError(DnslbError):

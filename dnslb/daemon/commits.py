@@ -14,7 +14,7 @@ import trio
 
 from dnslb.decide.events import CommitFailed, Committed, Event
 from dnslb.decide.intents import Commit
-from dnslb.errors import StoreError
+from dnslb.errors import StoreError, StoreUncertain
 from dnslb.ports.state_store import StateStore
 
 
@@ -42,7 +42,8 @@ class CommitQueue:
             try:
                 state = await self._store.propose(commit.changes)
             except StoreError as error:
-                self._tell(CommitFailed(commit.ticket, str(error)))
+                uncertain = isinstance(error, StoreUncertain)
+                self._tell(CommitFailed(commit.ticket, str(error), uncertain))
             else:
                 self._tell(Committed(commit.ticket, state))
             self._under_way = False

@@ -128,10 +128,10 @@ class Controller:
                 changed = {k for k in {*before, *after} if before.get(k) != after.get(k)}
                 self._dirty |= {lb for lb, _ in changed} & self._balancers.keys()
                 self._finish(self._store.committed(ticket, state), now)
-            case CommitFailed(ticket, sentence):
+            case CommitFailed(ticket, sentence, uncertain):
                 self._journal.count("commit_failures")
                 self._journal.log("state-store", f"decisions could not be stored: {sentence}", now)
-                self._finish(self._store.failed(ticket, sentence, now), now)
+                self._finish(self._store.failed(ticket, sentence, now, uncertain), now)
             case CommandGiven(ticket, _):
                 self._take_command(event, now)
             case LoopStalled(stalled_s):

@@ -62,8 +62,10 @@ class Desk:
 
 
 def answer(ended: Ended) -> Answer:
-    """The last word on a command: in force, or not done and why."""
-    ticket, accepted, error = ended
+    """The last word on a command: in force, or not done and why, or not known."""
+    ticket, accepted, error, uncertain = ended
+    if error is not None and uncertain:
+        return Answer(ticket, False, error)
     if error is not None:
         return Answer(ticket, False, f"not done, nothing was changed: {error}")
     return Answer(ticket, True, accepted.sentence, accepted.lbs, accepted.addresses)

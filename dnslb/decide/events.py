@@ -58,8 +58,11 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class CommitFailed:
+    """``uncertain``: nobody knows whether it is in force."""
+
     ticket: int
     sentence: str
+    uncertain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,13 @@ _RETRY_S_MAX = 60.0
 
 
 class Ended(NamedTuple):
-    """The commit of a command is over; ``error``: why nothing of it is in force."""
+    """The commit of a command is over; ``error``: why nothing of it is in force, or where
+    ``uncertain`` why nobody knows."""
 
     ticket: int
     accepted: Accepted
     error: str | None
+    uncertain: bool = False
 
 
 class _Proposed(NamedTuple):
@@ -178,7 +180,7 @@ class Store:
         waiting = self._commands.pop(ticket, None)
         return None if waiting is None else Ended(*waiting, None)
 
-    def failed(self, ticket: int, sentence: str, now: Now) -> Ended | None:
+    def failed(self, ticket: int, sentence: str, now: Now, uncertain: bool = False) -> Ended | None:
         if self._record is not None and self._record.ticket == ticket:
             self.memory.retry(self._record.record)
             self._record = None
@@ -189,7 +191,7 @@ class Store:
         wait = min(_RETRY_S * 2.0 ** min(self._failures - 1, 20), _RETRY_S_MAX)
         self._not_before_mono = now.mono + wait
         waiting = self._commands.pop(ticket, None)
-        return None if waiting is None else Ended(*waiting, sentence)
+        return None if waiting is None else Ended(*waiting, sentence, uncertain)
 
     def settle(self, held_ids: Iterable[str] = (), names: Iterable[str] = ()) -> None:
         """Approvals that a write consumed and deletions that are done leave the state: at once

@@ -18,4 +18,5 @@ class StateStore(Protocol):
 
     async def propose(self, changes: tuple[StateChange, ...]) -> StoredState:
         """Makes the changes durable, all or none, and returns the state with them applied.
-        Raises `StoreError` when that failed; then nothing is in force."""
+        Raises `StoreError` when that failed; then nothing is in force, but where it is a
+        `StoreUncertain`."""

@@ -105,3 +105,13 @@ def test_a_take_over_waits_for_what_this_instance_stored_last() -> None:
     world.wait(1)
     assert world.dns(WWW) == (c, d)
     assert world.held() == held
+
+
+def test_a_command_whose_commit_is_uncertain_is_not_called_undone() -> None:
+    world = World(settings(balancer(WWW, A, B))).start()
+    world.vote_all("up")
+    world.wait(5)
+    world.fail_commit.append("it may or may not be in force")
+    world.uncertain = True
+    told = world.command("drain", A)
+    assert (told.ok, told.sentence) == (False, "it may or may not be in force")

@@ -79,7 +79,8 @@ def balancer(name: str, *endpoints: str | Endpoint, **policy: object) -> LoadBal
 @dataclass
 class World:
     """``records``: what DNS holds, (name, type) → (ttl, values). ``fail_write``,
-    ``fail_read``, ``fail_fence``, ``fail_commit``: what the next ones answer instead.
+    ``fail_read``, ``fail_fence``, ``fail_commit``: what the next ones answer instead;
+    ``uncertain``: whether that is known of a commit.
     ``fail_find``: why no zone can be asked for, until None is set. ``slow``: writes wait for
     `finish_writes`. ``markers``: zone → the token in it, ``fences``: how often one was to be
     taken."""
@@ -94,6 +95,7 @@ class World:
     fail_read: deque[Failure] = field(default_factory=deque)
     fail_find: str | None = None
     fail_commit: deque[str] = field(default_factory=deque)
+    uncertain: bool = False
     slow: bool = False
     markers: dict[str, FencingToken] = field(default_factory=dict)
     fail_fence: deque[Failure] = field(default_factory=deque)
@@ -169,7 +171,7 @@ class World:
             case Commit(ticket, changes):
                 self.commits.append(intent)
                 if self.fail_commit:
-                    return [CommitFailed(ticket, self.fail_commit.popleft())]
+                    return [CommitFailed(ticket, self.fail_commit.popleft(), self.uncertain)]
                 for change in changes:
                     self.state = self.state.apply(change)
                 return [Committed(ticket, self.state)]

@@ -5,6 +5,7 @@ The members' built-in agents are the agents: a verdict needs two of them.
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -42,8 +43,11 @@ def test_leaders_come_and_go_and_dns_is_right(
     ground = BindGround(tmp_path, named)
     scene = Scene(make_cluster(publisher=ground.toml, endpoints=2), ground)
     die_by_kill_9(scene)
+    order_at_a_follower(scene)
     stand_still(scene)
-    hand_over_at_sigterm(scene)
+    die_all_at_once(scene)
+    gone = hand_over_at_sigterm(scene)
+    lose_a_directory(scene, gone)
     assert scene.ground.foreign() == scene.foreign
 
 
@@ -86,7 +90,47 @@ def stand_still(scene: Scene) -> None:
     assert scene.token() == token
 
 
-def hand_over_at_sigterm(scene: Scene) -> None:
+def order_at_a_follower(scene: Scene) -> None:
+    """An operator need not know who leads; and what was ordered outlives the leader."""
+    cluster = scene.cluster
+    leader = cluster.leader()
+    one, other = sorted(cluster.seats.keys() - {leader})
+    done = cluster.ctl(one, "drain", "192.0.2.1", "--reason", "a new disk")
+    assert done.returncode == 0, done.stderr
+    assert scene.ground.values(WWW) == {"192.0.2.2"}
+    cluster.raft(other, "leadership_transfer")
+    done = cluster.ctl(leader, "clear", "192.0.2.1")
+    assert done.returncode == 0, done.stderr
+    scene.wait_values("192.0.2.1", "192.0.2.2")
+
+
+def die_all_at_once(scene: Scene) -> None:
+    cluster = scene.cluster
+    for name in cluster.seats:
+        cluster.stop(name, signal.SIGKILL)
+    assert scene.ground.values(WWW) == {"192.0.2.1", "192.0.2.2"}
+    serial = scene.ground.version()
+    for name in cluster.seats:
+        cluster.start(name)
+    cluster.wait_ready(*cluster.seats)
+    cluster.endpoints[1].down()
+    scene.wait_values("192.0.2.1")
+    assert scene.ground.version() != serial
+    cluster.endpoints[1].up()
+    scene.wait_values("192.0.2.1", "192.0.2.2")
+
+
+def lose_a_directory(scene: Scene, name: str) -> None:
+    """Its unit file still says -raft-bootstrap: it takes nothing, and says what to do."""
+    cluster, token, serial = scene.cluster, scene.token(), scene.ground.version()
+    shutil.rmtree(cluster.directory / name)
+    cluster.start(name, "-raft-bootstrap")
+    cluster.wait_ready(name)
+    cluster.wait(lambda: "looks like a lost member" in cluster.ctl(name, "status").stdout)
+    assert (scene.token(), scene.ground.version()) == (token, serial)
+
+
+def hand_over_at_sigterm(scene: Scene) -> str:
     cluster = scene.cluster
     leader = cluster.leader()
     term = cluster.json(leader, "status")["term"]
@@ -95,3 +139,6 @@ def hand_over_at_sigterm(scene: Scene) -> None:
     assert cluster.json(heir, "status")["term"] == term + 1
     cluster.endpoints[1].down()
     scene.wait_values("192.0.2.1")
+    cluster.endpoints[1].up()
+    scene.wait_values("192.0.2.1", "192.0.2.2")
+    return leader

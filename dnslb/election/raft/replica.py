@@ -16,7 +16,7 @@ from dnslb.election.raft.fate import fate_of
 from dnslb.election.raft.ground import Finished
 from dnslb.election.raft.machine import DecisionMachine, Replicated
 from dnslb.election.raft.node import RaftNode
-from dnslb.errors import CommandRefused, StoreError
+from dnslb.errors import CommandRefused, StoreError, StoreUncertain
 from dnslb.model.checkpoint import StateChange, StoredState
 from dnslb.net.clock import Clock
 from dnslb.ports.state_store import PublishState
@@ -96,13 +96,13 @@ class Replica:
             raise StoreError(f"Nothing was changed: {error}") from error
         if finished is None:
             self._lost_track = True
-            raise StoreError(
+            raise StoreUncertain(
                 "The leadership was lost before the cluster agreed: it may or may not be in force."
             )
         if finished.outcome == "replaced":
             raise StoreError("Another leader decided otherwise, so nothing was changed.")
         if finished.outcome == "unknown":
-            raise StoreError("It may or may not be in force: look at what is.")
+            raise StoreUncertain("It may or may not be in force: look at what is.")
         if isinstance(finished.result, Exception):
             raise StoreError(f"Nothing was changed: {finished.result}") from finished.result
         return finished

@@ -76,6 +76,7 @@ class House:
 
     async def perform(self, command: Command, timeout_s: float) -> CommandReply:
         await trio.lowlevel.checkpoint()
+        await trio.sleep(self.works)
         if command.kind == "drop":
             raise CommandRefused("not this one")
         self.performed.append(command)

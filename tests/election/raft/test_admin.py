@@ -138,6 +138,15 @@ async def test_what_would_cost_the_quorum_is_refused_with_the_arithmetic(
             await admin.remove("a")
 
 
+async def test_who_does_not_lead_refuses_at_once(autojump_clock: Clock) -> None:
+    async with town("b", "c") as (made, _):
+        await trio.sleep(1)
+        began = trio.current_time()
+        with pytest.raises(CommandRefused, match="b does not lead; a does"):
+            await administration(made.places["b"]).demote("c")
+        assert trio.current_time() == began
+
+
 def test_the_arithmetic_of_quorums() -> None:
     assert why_not_electable("abc", "ab") is None
     assert why_not_electable("a", "a") is None

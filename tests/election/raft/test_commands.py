@@ -10,11 +10,12 @@ import trio.lowlevel
 import trio.testing
 
 from dnslb.election.raft import admin as admin_module
+from dnslb.election.raft.asides import Answered
 from dnslb.election.raft.commands import ARGUMENTS, AT_LEADER, CHANGING
 from dnslb.errors import CommandRefused, NoLeader, NotLeader
-from dnslb.model.cluster import ClusterReply
+from dnslb.model.cluster import ClusterCommand, ClusterReply
 from dnslb.model.command import Command
-from tests.election.raft.house import House, street
+from tests.election.raft.house import House, Street, street
 
 Clock = trio.testing.MockClock
 
@@ -214,6 +215,37 @@ async def test_commands_reach_the_leader_from_any_member(
         assert a.performed == [Command("drain", ("x",), "eve")]
         with pytest.raises(CommandRefused, match="not this one"):
             await b.member.perform(Command("drop", ("x",), "eve"), 5)
+
+
+async def test_only_the_one_who_was_asked_answers_and_only_as_the_leader(
+    autojump_clock: Clock, tmp_path: Path
+) -> None:
+    async with street(tmp_path, "b", "c") as (made, a):
+        await trio.sleep(0.5)
+        b, carrier = made.houses["b"], made.houses["b"].member._carrier
+        a.works = 1.0
+        async with trio.open_nursery() as nursery:
+
+            async def forge() -> None:
+                await trio.sleep(0.5)
+                for ticket in carrier._waiting:
+                    carrier.hear("c", Answered(ticket, refusal="forged"))
+
+            nursery.start_soon(forge)
+            reply = await b.member.perform(Command("sync", (), "eve"), 5)
+        assert reply.sentences == ("done by a",)
+        with pytest.raises(NoLeader, match="c does not lead any more"):
+            await carrier.ask_raft("c", ClusterCommand("barrier", (), "eve"))
+        a.works = 30.0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_shut_later, made, a)
+            with pytest.raises(CommandRefused, match="may or may not have been done"):
+                await b.member.perform(Command("sync", (), "eve"), 60)
+
+
+async def _shut_later(made: Street, house: House) -> None:
+    await trio.sleep(1)
+    await made.shut(house)
 
 
 async def test_without_a_leader_nothing_is_carried(autojump_clock: Clock, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import trio.testing
 
 from dnslb.election.raft import elector as elector_module
 from dnslb.election.raft.timings import LAN, promise_s
-from dnslb.errors import CommandRefused, StoreError
+from dnslb.errors import CommandRefused, StoreError, StoreUncertain
 from dnslb.model.checkpoint import GuardMemory, Owned, RecordDecisions, StoredState
 from dnslb.model.operator import Override, SetOverrides
 from dnslb.model.rrset import RRsetKey
@@ -106,6 +106,44 @@ async def test_the_leader_that_is_cut_off_knows_that_its_lease_is_over_before_an
         assert await a.member.elector.confirm() is not None
         await trio.sleep(6)
         assert "2 are needed" in a.rows["raft-no-leader", "a"]
+
+
+async def test_a_lease_that_is_not_prolonged_ends_by_itself(
+    autojump_clock: Clock, tmp_path: Path
+) -> None:
+    """Not when the leader notices that nobody answers, which is later."""
+    async with street(tmp_path, "b", "c") as (made, a):
+        await trio.sleep(1)
+        made.isolate(a)
+        last = a.lease
+        assert last is not None
+        held = []
+        await trio.sleep(last.good_until_boot - a.clock.now().boot - 0.0005)
+        held.append(a.lease is not None)
+        await trio.sleep(0.001)  # sooner than the next heartbeat
+        held.append(a.lease is not None)
+        assert held == [True, False]
+        assert a.member.view().role == "leader"
+
+
+async def test_events_are_told_to_whoever_waits_also_where_only_time_passes(
+    autojump_clock: Clock, tmp_path: Path
+) -> None:
+    async with street(tmp_path) as (_, a):
+        for _ in range(5):
+            with trio.fail_after(2):
+                await a.member.node.wait_event()
+
+
+async def test_the_state_is_told_before_the_right_to_write_on_it(
+    autojump_clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with street(tmp_path) as (_, a):
+        told: list[str] = []
+        monkeypatch.setattr(a.member.store, "look", lambda: told.append("state"))
+        monkeypatch.setattr(a.member.elector, "look", lambda: told.append("lease"))
+        a.member._look()
+        assert told == ["state", "lease"]
 
 
 async def test_a_dead_leader_is_succeeded(autojump_clock: Clock, tmp_path: Path) -> None:
@@ -232,9 +270,8 @@ async def test_a_proposal_of_who_is_cut_off_may_or_may_not_be_in_force(
     async with street(tmp_path, "b", "c") as (made, a):
         await trio.sleep(1)
         made.isolate(a)
-        with pytest.raises(StoreError, match="may or may not"):
+        with pytest.raises(StoreUncertain, match="may or may not"):
             await a.member.store.propose((decisions("1"),))
-        # What comes of it later is published, since nobody waits for it any more.
         made.cut.clear()
         await trio.sleep(5)
         seen = len(a.states)
@@ -244,6 +281,22 @@ async def test_a_proposal_of_who_is_cut_off_may_or_may_not_be_in_force(
         assert leader.name != "a"
         assert len(a.states) > seen
         assert published(a).checkpoint.owned[KEY].values == ("2",)
+
+
+async def test_what_comes_later_of_a_proposal_is_published_since_nobody_waits_for_it(
+    autojump_clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others have it; this one hears no answer."""
+    async with street(tmp_path, "b", "c") as (_, a):
+        await trio.sleep(1)
+        monkeypatch.setattr(a.member.node, "receive", lambda peer, message: None)
+        with pytest.raises(StoreUncertain):
+            await a.member.store.propose((decisions("1"),))
+        seen = len(a.states)
+        monkeypatch.undo()
+        await trio.sleep(3)
+        assert len(a.states) > seen
+        assert published(a).checkpoint.owned[KEY].values == ("1",)
 
 
 async def test_an_heir_knows_the_state_before_it_has_the_lease(
