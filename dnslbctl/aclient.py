@@ -21,6 +21,8 @@ from dnslbctl.client import Broken, Reply, Unreached, refusal, why_unreached
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
+    Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
 TIMEOUT_S = 10.0
 QUIET_S = 3.0
 """A heartbeat comes every second; after so much silence the daemon hangs or the way is cut."""
@@ -116,19 +118,26 @@ class AsyncClient:
             f"{method} {PREFIX}{target} HTTP/1.0\r\nHost: dnslb\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        try:
-            async with asyncio.timeout(timeout_s):
-                reader, writer = await asyncio.open_unix_connection(self.path, limit=CHUNK_BYTES)
-        except OSError as error:
-            raise Unreached(why_unreached(self.path, error)) from error
+        reader, writer = await self._open(timeout_s)
         try:
             writer.write(head.encode("ascii") + body)
             yield reader
         except OSError as error:
-            why = error.strerror or str(error)
-            raise Broken(self.path, f"broke the connection off ({why})") from error
+            raise self._broken(error) from error
         finally:
             writer.close()
+
+    async def _open(self, timeout_s: float) -> Streams:
+        """A connection; raises `Unreached`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.open_unix_connection(self.path, limit=CHUNK_BYTES)
+        except OSError as error:
+            raise Unreached(why_unreached(self.path, error)) from error
+
+    def _broken(self, error: OSError) -> Unreached:
+        """What became of the connection."""
+        return Broken(self.path, f"broke the connection off ({error.strerror or error})")
 
     @asynccontextmanager
     async def _patience(self, seconds: float, what: str = "did not answer") -> AsyncIterator[None]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # importing typing would cost as much as Python itself
     from collections.abc import Iterator, Mapping
     from typing import Any, BinaryIO
 
+    from dnslbctl.aclient import AsyncClient
+
 HEAD_LINES_MAX = 64
 LINE_BYTES_MAX = 1024 * 1024
 HEARTBEAT_LOST_S = 10.0
@@ -128,6 +130,12 @@ class Client:
         """Raises `Unreached` unless somebody serves the socket."""
         self._connect(self.timeout_s).close()
 
+    def watching(self) -> AsyncClient:
+        """The same daemon for whoever watches it on asyncio."""
+        from dnslbctl.aclient import AsyncClient  # noqa: PLC0415 - no verb watches
+
+        return AsyncClient(self.path, self.timeout_s)
+
     def get(self, target: str) -> Reply:
         """The answer to ``GET /v1<target>``; raises `Failed`."""
         return self._exchange("GET", target, b"", self.timeout_s)
@@ -157,7 +165,7 @@ class Client:
                         yield self._decode(line, dict)
                     deadline.renew(deadline.seconds)
             except OSError as error:
-                raise self._broken(error, deadline.seconds) from error
+                raise self.broken(error, deadline.seconds) from error
 
     def _exchange(self, method: str, target: str, body: bytes, timeout_s: float) -> Reply:
         deadline = Deadline(timeout_s)
@@ -172,7 +180,7 @@ class Client:
                     if len(answer) > BODY_BYTES_MAX:
                         raise Broken(self.path, "sent more than any answer can be")
             except OSError as error:
-                raise self._broken(error, timeout_s) from error
+                raise self.broken(error, timeout_s) from error
         length = headers.get("content-length", "")
         if length.isdecimal() and len(answer) < int(length):
             raise Broken(self.path, "broke off in the middle of its answer")
@@ -200,7 +208,7 @@ class Client:
         except BrokenPipeError:
             pass  # a refusal may stand there already, and says more than we could
         except OSError as error:
-            raise self._broken(error, self.timeout_s) from error
+            raise self.broken(error, self.timeout_s) from error
 
     def _read_head(self, stream: BinaryIO) -> tuple[int, dict[str, str]]:
         first = stream.readline(LINE_BYTES_MAX)
@@ -230,7 +238,7 @@ class Client:
             raise Broken(self.path, "gave an answer of an unknown shape")
         return value
 
-    def _broken(self, error: OSError, limit_s: float) -> Unreached:
+    def broken(self, error: OSError, limit_s: float) -> Unreached:
         if isinstance(error, TimeoutError):
             return Broken(self.path, f"did not answer within {limit_s:.3g} s")
         return Broken(self.path, f"broke the connection off ({error.strerror or error})")

@@ -103,7 +103,7 @@ def console(session: Session) -> int:
     client.probe()
     from dnslbctl.console.launch import run  # noqa: PLC0415 - no verb may load Textual
 
-    return run(client.path, session.terminal)
+    return run(client.watching(), session.terminal)
 
 
 # ------------------------------------------------------------------------------------- looking

@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing would cost as much as Python itself
     from collections.abc import Sequence
 
+    from dnslbctl.amember import AsyncMember
     from dnslbctl.cli import Call
     from dnslbctl.client import Reply
     from dnslbctl.secure import Credentials
@@ -78,12 +79,17 @@ class RemoteClient(Client):
         hops_left: int = HOPS_MAX,
     ) -> None:
         super().__init__(address, timeout_s)
-        self._host, self._port = split_address(address)
-        self._credentials = credentials
+        self.host, self.port = split_address(address)
+        self.credentials = credentials
         if credentials is None:
             self.mute = WITHOUT_TLS
         self._hops_left = hops_left
         self._is_local = False
+
+    def watching(self) -> AsyncMember:
+        from dnslbctl.amember import AsyncMember  # noqa: PLC0415 - no verb watches
+
+        return AsyncMember(self)
 
     def _exchange(self, method: str, target: str, body: bytes, timeout_s: float) -> Reply:
         try:
@@ -101,27 +107,34 @@ class RemoteClient(Client):
             raise NoLeader(f"the members name each other as the leader; the last: {error}")
         try:
             return RemoteClient(
-                error.address, self.timeout_s, self._credentials, self._hops_left - 1
+                error.address, self.timeout_s, self.credentials, self._hops_left - 1
             )
         except ValueError as malformed:
             raise Broken(self.path, f"names no address of the leader: {malformed}") from malformed
 
     def _connect(self, timeout_s: float) -> socket.socket:
         try:
-            sock = socket.create_connection((self._host, self._port), timeout_s)
+            sock = socket.create_connection((self.host, self.port), timeout_s)
         except (OSError, UnicodeError) as error:
-            raise Unreached(self._why_unreached(error, timeout_s)) from error
+            raise self.unreached(error, timeout_s) from error
         peer = str(sock.getpeername()[0])
         self._is_local = peer.startswith("127.") or peer == "::1"
-        if self._credentials is None:
+        if self.credentials is None:
             return sock
         try:
-            return self._credentials.secure(sock, self._host)
+            return self.credentials.secure(sock, self.host)
         except OSError as error:
             sock.close()
-            if why := self._credentials.why_refused(error):
-                raise Unreached(f"no daemon is reached at {self.path}: {why}") from error
-            raise Unreached(self._why_unreached(error, timeout_s)) from error
+            raise self.unreached(error, timeout_s) from error
+
+    def unreached(self, error: Exception, timeout_s: float) -> Unreached:
+        """Why no connection to it came about, TLS included."""
+        why = ""
+        if isinstance(error, OSError) and not isinstance(error, ConnectionRefusedError):
+            why = self.credentials.why_refused(error) if self.credentials else ""
+        if why:
+            return Unreached(f"no daemon is reached at {self.path}: {why}")
+        return Unreached(self._why_unreached(error, timeout_s))
 
     def _why_unreached(self, error: Exception, timeout_s: float) -> str:
         if isinstance(error, ConnectionRefusedError):
@@ -132,12 +145,12 @@ class RemoteClient(Client):
             return f"no daemon is reached: {self.path} did not answer within {timeout_s:g} s"
         return f"no daemon is reached at {self.path}: {getattr(error, 'strerror', '') or error}"
 
-    def _broken(self, error: OSError, limit_s: float) -> Unreached:
+    def broken(self, error: OSError, limit_s: float) -> Unreached:
         # In TLS 1.3 a server judges our certificate after we sent our request, which is lost then.
-        why = self._credentials.why_told(error) if self._credentials else ""
+        why = self.credentials.why_told(error) if self.credentials else ""
         if why:
             return Unreached(f"no daemon is reached at {self.path}: {why}")
-        return super()._broken(error, limit_s)
+        return super().broken(error, limit_s)
 
 
 def find_member(call: Call, timeout_s: float) -> RemoteClient:
@@ -197,7 +210,7 @@ class _Probe:
         self, timeout_s: float, credentials: Credentials | None, reasons: dict[str, str]
     ) -> None:
         self._timeout_s = timeout_s
-        self._credentials = credentials
+        self.credentials = credentials
         self._reasons = reasons
         self.heard = False
 
@@ -213,7 +226,7 @@ class _Probe:
 
     def _named_by(self, member: str) -> str | None:
         """The address of the leader as ``member`` knows it; its own when it leads itself."""
-        client = RemoteClient(member, self._timeout_s, self._credentials)
+        client = RemoteClient(member, self._timeout_s, self.credentials)
         try:
             status = client.get("/status").value
         except Failed as error:

@@ -56,13 +56,13 @@ class Credentials:
     """
 
     def __init__(self, ca: str, crt: str, key: str) -> None:
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         _check(ca, "--ca", "CERTIFICATE")
         _check(crt, "--crt", "CERTIFICATE")
         _check(key, "--key", "PRIVATE KEY")
         try:
-            self._context.load_verify_locations(ca)
+            self.context.load_verify_locations(ca)
         except ssl.SSLError as error:
             raise Failed(f"--ca {ca}: damaged, or no certificate") from error
 
@@ -70,7 +70,7 @@ class Credentials:
             raise Failed(f"--key {key}: the key is encrypted; store it without a passphrase")
 
         try:
-            self._context.load_cert_chain(crt, key, password=refuse_to_ask)
+            self.context.load_cert_chain(crt, key, password=refuse_to_ask)
         except ssl.SSLError as error:
             if error.reason == "KEY_VALUES_MISMATCH":
                 raise Failed(f"--key {key} does not belong to --crt {crt}") from error
@@ -78,7 +78,7 @@ class Credentials:
 
     def secure(self, sock: socket.socket, host: str) -> ssl.SSLSocket:
         """The same connection after the handshake; raises OSError."""
-        return self._context.wrap_socket(sock, server_hostname=host, suppress_ragged_eofs=False)
+        return self.context.wrap_socket(sock, server_hostname=host, suppress_ragged_eofs=False)
 
     def why_refused(self, error: OSError) -> str:
         """In words, why the handshake failed; "" where it was not TLS that did."""

@@ -16,9 +16,9 @@ from dnslbctl.output import Terminal
 GARBAGE_CHECK_OBJECTS = 100_000
 
 
-def run(path: str, terminal: Terminal) -> int:
+def run(client: AsyncClient, terminal: Terminal) -> int:
     """Until the operator quits; the exit code."""
-    console = Console(AsyncClient(path), terminal)
+    console = Console(client, terminal)
     # What was imported stays; and a picture of thousands of rows is no garbage each time that it
     # is told anew. Looking through all of it costs more than the picture.
     gc.freeze()

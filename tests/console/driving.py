@@ -134,7 +134,7 @@ def drive(
 
 
 async def driven(
-    path: Path,
+    where: Path | AsyncClient,
     hand: Hand,
     *,
     size: tuple[int, int] = (80, 24),
@@ -145,7 +145,8 @@ async def driven(
     """The same inside a loop that a test has already."""
     clock_s = [100.0]
     terminal = Terminal(width=None, colour=colour, unicode=unicode)
-    console = Console(AsyncClient(str(path)), terminal, clock=lambda: clock_s[0])
+    client = AsyncClient(str(where)) if isinstance(where, Path) else where
+    console = Console(client, terminal, clock=lambda: clock_s[0])
     async with console.run_test(size=size, notifications=True) as pilot:
         hands = Hands(console, pilot, clock_s)
         if connected:

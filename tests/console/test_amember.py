@@ -1,0 +1,91 @@
+"""The console on a member over the network: TLS, an order, a redirection, a refusal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from dnslb.daemon.verbs.authority import Wish
+from dnslb.net.tls import TlsFiles
+from dnslbctl.client import Failed, Unreached
+from dnslbctl.remote import RemoteClient
+from dnslbctl.secure import Credentials
+from tests.console.driving import Hands, driven
+from tests.console.stage import CROWD, ENTRIES, RAFT
+from tests.console.test_orders import drain, order
+from tests.dnslbctl.members import Member, Pki, running
+from tests.doubles.operations import Shown
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    made = Pki(tmp_path_factory.mktemp("pki"))
+    made.member("fra-1", "127.0.0.1")
+    made.issue(Wish("alice", "operator", ()))
+    return made
+
+
+@pytest.fixture
+def member(tmp_path: Path, pki: Pki) -> Iterator[Member]:
+    files = TlsFiles(*(pki.directory / name for name in ("ca.crt", "fra-1.crt", "fra-1.key")))
+    found = Member(tmp_path / "s", files, shown=Shown(CROWD, ENTRIES, RAFT))
+    with running(found):
+        yield found
+
+
+def alice(pki: Pki) -> Credentials:
+    return Credentials(*(str(pki.directory / f) for f in ("ca.crt", "alice.crt", "alice.key")))
+
+
+def test_watched_and_steered_over_tls(member: Member, pki: Pki) -> None:
+    client = RemoteClient(member.address, 10.0, alice(pki)).watching()
+
+    async def hand(hands: Hands) -> None:
+        await drain(hands)
+        await order(hands)
+        await hands.until_shown("done", "Close")
+        await hands.press("enter", "w")
+        await hands.until_shown("dnslbctl why www.example.org", "in DNS  192.0.2.10")
+
+    asyncio.run(driven(client, hand))
+    ((found, _),) = member.shown.commands
+    assert (found.kind, found.by) == ("drain", "alice")
+
+
+def test_without_tls_an_order_goes_through_the_socket(tmp_path: Path) -> None:
+    member = Member(tmp_path / "s", shown=Shown(CROWD, ENTRIES, RAFT))
+    with running(member):
+        client = RemoteClient(member.address, 10.0).watching()
+
+        async def hand(hands: Hands) -> None:
+            await drain(hands)
+            await order(hands)
+            await hands.until_shown("done", "Close")
+
+        asyncio.run(driven(client, hand))
+    assert len(member.shown.commands) == 1
+
+
+def test_what_goes_wrong_is_told_as_by_the_verbs(member: Member, pki: Pki) -> None:
+    async def why(client: RemoteClient) -> str:
+        with pytest.raises(Unreached) as raised:
+            async with aclosing(client.watching().watch()) as events:
+                await anext(events)
+        return str(raised.value)
+
+    nobody = RemoteClient("127.0.0.1:1", 10.0)
+    assert asyncio.run(why(nobody)).startswith(
+        "no daemon is reached: nobody listens at 127.0.0.1:1"
+    )
+    wrong = RemoteClient(f"localhost:{member.port}", 10.0, alice(pki))
+    assert "is for other host names" in asyncio.run(why(wrong))
+
+
+def test_a_thread_s_failure_is_raised_where_it_is_awaited(member: Member, pki: Pki) -> None:
+    client = RemoteClient(member.address, 10.0, alice(pki)).watching()
+    with pytest.raises(Failed, match="there is no load balancer nobody"):
+        asyncio.run(client.get("/why/nobody"))
