@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dnslb.decide.backoff import BACKOFF_S_MAX, backoff_s
+from dnslb.decide.backoff import BACKOFF_S_MAX, REFUSED_S_MAX, backoff_s
 from dnslb.decide.events import LeaseChanged, SettingsChanged
-from dnslb.model.outcome import Failure
+from dnslb.model.outcome import Failure, FailureKind
 from dnslb.model.rrset import ZoneReading
 from tests.decide.world import World, balancer, settings
 
@@ -34,9 +34,10 @@ def test_a_zone_that_reads_well_and_writes_badly_is_tried_ever_more_slowly(kind:
     (row,) = [row for row in world.status.attention if row.kind == "zone-error"]
     assert f"failed {world.refused} times" in row.sentence
     world.wait(600)
-    assert world.refused <= at_once + 12
+    longest_s = REFUSED_S_MAX if kind == "refused" else BACKOFF_S_MAX
+    assert world.refused <= at_once + 8 + 600 / (longest_s / 2)
     world.refuse_writes(None)
-    world.wait(BACKOFF_S_MAX)
+    world.wait(longest_s)
     assert world.dns(WWW) == (B,)
     assert "zone-error" not in world.kinds()
 
@@ -84,12 +85,17 @@ def test_the_provider_says_when() -> None:
     assert world.dns(WWW) == (B,)
 
 
-def test_back_off_grows_and_is_bounded() -> None:
-    failure = Failure("temporary", "no", jitter=0.0)
-    waits = [backoff_s(n, failure) for n in range(1, 2000)]
+@pytest.mark.parametrize(
+    ("kind", "longest_s"),
+    [("temporary", BACKOFF_S_MAX), ("unknown", BACKOFF_S_MAX), ("refused", REFUSED_S_MAX)],
+)
+def test_back_off_grows_and_is_bounded(kind: FailureKind, longest_s: float) -> None:
+    waits = [backoff_s(n, Failure(kind, "no", jitter=0.0)) for n in range(1, 2000)]
     assert waits[0] > 0
     assert waits == sorted(waits)
-    assert waits[-1] <= BACKOFF_S_MAX
+    assert waits[-1] == longest_s / 2
+    assert backoff_s(2000, Failure(kind, "no", jitter=1.0)) == longest_s
+    assert backoff_s(1, Failure(kind, "no", retry_after_s=900.0)) == 900.0
 
 
 def test_a_reading_of_an_older_lease_is_no_basis() -> None:
