@@ -117,7 +117,7 @@ def test_it_shows_first_and_changes_nothing(verb: Verb) -> None:
     assert verb.run("-dry-run") == 0
     for line in (
         "  cluster     c1, epoch 1700000000, term 6",
-        "  log         up to index 7; committed up to 5",
+        "  log         up to index 7, of term 4; committed up to 5",
         "              6 to 7 are logged here, and perhaps committed",
         "  member      a at 127.0.0.1:3648, voter, this one",
         "  member      b at 127.0.0.1:3650, voter",

@@ -162,14 +162,13 @@ def _what_is_there(config: Config, remains: Remains) -> list[str]:
         f"{config.state_dir} is the directory of {remains.us.id}.",
         f"  cluster     {remains.cluster_id}, epoch {remains.epoch}, term {remains.term}",
     ]
+    ends = f"  log         up to index {remains.last}, of term {remains.last_term}"
     if remains.last == remains.commit:
-        lines.append(f"  log         up to index {remains.last}, all of it committed")
+        lines.append(f"{ends}; all of it committed")
     else:
-        after = remains.commit + 1
-        lines.append(f"  log         up to index {remains.last}; committed up to {remains.commit}")
-        lines.append(
-            f"              {_span(after, remains.last)} logged here, and perhaps committed"
-        )
+        logged = _span(remains.commit + 1, remains.last)
+        lines.append(f"{ends}; committed up to {remains.commit}")
+        lines.append(f"              {logged} logged here, and perhaps committed")
     for one in (remains.us, *remains.others):
         this = ", this one" if one is remains.us else ""
         lines.append(f"  member      {one.id} at {one.address}, {one.suffrage}{this}")

@@ -33,6 +33,7 @@ class Remains:
     term: int
     commit: int
     last: int
+    last_term: int
 
 
 def examine(journal: Journal, member_id: str) -> Remains:
@@ -59,7 +60,14 @@ def examine(journal: Journal, member_id: str) -> Remains:
         )
     others = tuple(known[one] for one in sorted(known))
     return Remains(
-        newest.cluster_id, newest.epoch, us, others, facts.term, facts.commit, journal.last
+        newest.cluster_id,
+        newest.epoch,
+        us,
+        others,
+        facts.term,
+        facts.commit,
+        journal.last,
+        journal.last_term,
     )
 
 
