@@ -98,3 +98,29 @@ def test_a_recovered_member_takes_the_zone_from_the_others_that_live(
     cluster.endpoints[0].down()
     cluster.wait(lambda: ground.values(WWW) == {"192.0.2.2"})
     assert ground.foreign() == foreign
+
+
+def test_a_cluster_takes_over_from_a_single_instance_when_a_person_says_so(
+    named: StartNamed, tmp_path: Path, make_cluster: Callable[..., Cluster]
+) -> None:
+    """It knows nothing of the markers that the single one took."""
+    ground = BindGround(tmp_path, named)
+    cluster = make_cluster(publisher=ground.toml, endpoints=2, size=1)
+    single = ("-election", "singleton", "-state-dir", str(tmp_path / "single"))
+    cluster.start("m1", *single)
+    cluster.wait(lambda: ground.values(WWW) == {"192.0.2.1", "192.0.2.2"})
+    before = token(ground)
+    assert cluster.stop("m1") == 0
+
+    cluster.start("m1", "-raft-bootstrap")
+    cluster.wait(lambda: "-raft-new-epoch" in cluster.ctl("m1", "status").stdout)
+    assert token(ground) == before
+    assert cluster.stop("m1") == 0
+    cluster.start("m1", "-raft-bootstrap", "-raft-new-epoch")
+    cluster.wait(lambda: token(ground).epoch > before.epoch)
+    cluster.endpoints[0].down()
+    cluster.wait(lambda: ground.values(WWW) == {"192.0.2.2"})
+    assert cluster.stop("m1") == 0
+    cluster.start("m1")
+    cluster.endpoints[0].up()
+    cluster.wait(lambda: ground.values(WWW) == {"192.0.2.1", "192.0.2.2"})
