@@ -15,7 +15,7 @@ import socket
 import time
 
 from dnslb.api.codec import BODY_BYTES_MAX, Malformed, decode, encode
-from dnslb.api.version import PREFIX, TIME_HEADER, VERSION_HEADER
+from dnslb.api.version import PREFIX, STALE_HEADER, TIME_HEADER, VERSION_HEADER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing would cost as much as Python itself
@@ -75,12 +75,14 @@ class Ambiguous(Failed):
 
 
 class Reply:
-    """An answer: the decoded ``value``, and the daemon's own clock and version beside it."""
+    """An answer: the decoded ``value``, and the daemon's own clock and version beside it.
+    ``stale``: why it may be out of date."""
 
     def __init__(self, headers: Mapping[str, str], value: Any) -> None:
         self.value = value
         self.at = headers[TIME_HEADER.lower()]
         self.version = headers[VERSION_HEADER.lower()]
+        self.stale = headers.get(STALE_HEADER.lower(), "")
 
 
 class Deadline:

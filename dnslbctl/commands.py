@@ -73,7 +73,11 @@ class Session:
         return find_instance(os.environ, timeout_s)
 
     def get(self, target: str) -> Reply:
-        return self.client().get(target)
+        reply = self.client().get(target)
+        if reply.stale:
+            said = output.plain(f"the last known answer, perhaps out of date: {reply.stale}")
+            sys.stderr.write(f"{said}\n")
+        return reply
 
     def show(self, value: object, lines: Callable[[], Iterable[str]]) -> None:
         """``value`` as JSON where that is asked for, else the lines."""

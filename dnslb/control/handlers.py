@@ -10,13 +10,15 @@ holds the event loop for a few milliseconds at most.
 from __future__ import annotations
 
 import pwd
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
+from urllib.parse import unquote
 
 import trio
 
 from dnslb.api.codec import Malformed, to_time
-from dnslb.api.version import PREFIX, TIME_HEADER, VERSION_HEADER
+from dnslb.api.version import PREFIX, STALE_HEADER, TIME_HEADER, VERSION_HEADER
 from dnslb.control import views
 from dnslb.control.permission import Denied, Permission
 from dnslb.control.pieces import endpoint_pieces, list_pieces, to_json
@@ -38,6 +40,9 @@ WATCHERS_MAX = 32
 FOLLOW_HEARTBEAT_S = 1.0
 NAME_LOOKUP_S = 1.0
 NAMES_MAX = 256
+Elsewhere = Callable[[str, Mapping[str, str]], Awaitable[bytes | None]]
+"""What the instance that may write answers to a path and its parameters; None where that is this
+one. Raises `CommandRefused` where it cannot be asked."""
 JSON_LINES = "application/x-ndjson"
 _KINDS = {400: "bad-request", 404: "not-found", 405: "bad-request", 409: "refused", 503: "busy"}
 
@@ -50,12 +55,18 @@ class Handlers:
     """Answers requests from what the daemon shows; itself a handler of `dnslb.net`."""
 
     def __init__(
-        self, operations: Operations, cluster: Cluster, info: InstanceInfo, clock: Clock
+        self,
+        operations: Operations,
+        cluster: Cluster,
+        info: InstanceInfo,
+        clock: Clock,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._operations = operations
         self._cluster = cluster
         self._info = info
         self._clock = clock
+        self._elsewhere = elsewhere
         self._watchers = Watchers(operations, cluster, info, clock)
         self._names: dict[int, str] = {}
         self._routes = Routes(
@@ -107,14 +118,18 @@ class Handlers:
         return self._stream(endpoint_pieces(status, now, lb=lb, called=parameters.get("called")))
 
     async def changes(self, request: Request) -> Response:
-        everything = to_flag(request.parameters, "all")
+        to_flag(request.parameters, "all")
+        return await self._known_best(request, self._changes)
+
+    def _changes(self, path: str, parameters: Mapping[str, str]) -> Iterator[bytes]:
+        everything = to_flag(parameters, "all")
         now = self._clock.now()
         shown = (
             views.change_message(change)
             for change in self._operations.status.value.changes
             if everything or views.is_shown(change, now)
         )
-        return self._stream(list_pieces(shown))
+        return list_pieces(shown)
 
     async def overrides(self, request: Request) -> Response:
         return self._stream(list_pieces(views.order_messages(self._operations.status.value)))
@@ -123,14 +138,51 @@ class Handlers:
         segments = request.segments
         if len(segments) != 3:
             raise Malformed(f"{PREFIX}/why/NAME was expected")
-        view, now = self._loadbalancer(segments[2]), self._clock.now()
-        status, at = self._operations.status.value, request.parameters.get("at")
+        self._loadbalancer(segments[2])
+        return await self._known_best(request, self._why)
+
+    def _why(self, path: str, parameters: Mapping[str, str]) -> Iterator[bytes]:
+        name, at = unquote(path.rpartition("/")[2]), parameters.get("at")
+        view, now = self._loadbalancer(name), self._clock.now()
+        status = self._operations.status.value
         if at is None:
-            return self._json(why_message(status, view, now))
+            return iter((to_json(why_message(status, view, now)) + b"\n",))
         try:
-            return self._json(why_message_at(status, view, parse_at(at, now), now))
+            message = why_message_at(status, view, parse_at(at, now), now)
+            return iter((to_json(message) + b"\n",))
         except NotKept as error:
             raise Unknown(str(error)) from error
+
+    async def _known_best(
+        self,
+        request: Request,
+        answer: Callable[[str, Mapping[str, str]], Iterator[bytes]],
+    ) -> Response:
+        """What the instance that may write answers; where it cannot be asked our own answer, with
+        the reason why it may be out of date."""
+        if self._elsewhere is None:
+            return self._stream(answer(request.path, request.parameters))
+        try:
+            there = await self._elsewhere(request.path, request.parameters)
+        except CommandRefused as refused:
+            ours = self._stream(answer(request.path, request.parameters))
+            sentence = str(refused).encode("ascii", "replace").decode("ascii")
+            return replace(ours, headers=(*ours.headers, (STALE_HEADER, sentence)))
+        if there is None:
+            return self._stream(answer(request.path, request.parameters))
+        return Response(200, there, headers=self._headers())
+
+    async def read(self, path: str, parameters: Mapping[str, str]) -> bytes:
+        """Our own answer, for an instance that asks for somebody else. Raises `CommandRefused`."""
+        answer = self._changes if path == f"{PREFIX}/changes" else self._why
+        try:
+            parts = []
+            for part in answer(path, parameters):
+                parts.append(part)
+                await trio.lowlevel.checkpoint()
+            return b"".join(parts)
+        except (Malformed, Unknown) as error:
+            raise CommandRefused(str(error)) from error
 
     async def events(self, request: Request) -> Response:
         parameters = request.parameters

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from dnslb.api.codec import REQUEST_BYTES_MAX
-from dnslb.control.handlers import WATCHERS_MAX, Handlers
+from dnslb.control.handlers import WATCHERS_MAX, Elsewhere, Handlers
 from dnslb.control.requests import TIMEOUT_S_MAX
 from dnslb.control.views import InstanceInfo
 from dnslb.net.clock import Clock
@@ -46,8 +46,9 @@ class ControlServer:
         *,
         on_error: Callable[[Exception], None],
         on_refused: OnRefused = lambda kind, peer, sentence: None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        self.handlers = Handlers(operations, cluster, info, clock)
+        self.handlers = Handlers(operations, cluster, info, clock, elsewhere)
         self._server = HttpServer(
             self.handlers, limits=LIMITS, on_error=on_error, on_refused=on_refused
         )

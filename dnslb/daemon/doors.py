@@ -13,7 +13,7 @@ import logging
 import trio
 
 from dnslb import __version__
-from dnslb.control.handlers import Handlers
+from dnslb.control.handlers import Elsewhere, Handlers
 from dnslb.control.server import ControlServer
 from dnslb.control.views import InstanceInfo
 from dnslb.daemon.config import Config
@@ -83,6 +83,7 @@ class Doors:
         not_ready: NotReady,
         *,
         fenced: bool,
+        elsewhere: Elsewhere | None = None,
         task_status: trio.TaskStatus[Handlers] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serves until both are shut and their clients have left; gives away what answers at the
@@ -116,6 +117,7 @@ class Doors:
             clock,
             on_error=self._failed,
             on_refused=self._refused("control"),
+            elsewhere=elsewhere,
         )
         self._servers = [control, metrics]
         async with trio.open_nursery() as nursery:

@@ -87,6 +87,7 @@ class Instance:
         self.publication: registry.Publication | None = None
         self._verifier: Verifier | None = None
         self._raft: RaftParts | None = None
+        self._handlers: Handlers | None = None
         self._voting = VotingAgents(config.instance_id, ())
         self._more_sources = more_sources
         self.ready = trio.Event()
@@ -125,6 +126,7 @@ class Instance:
             await self.sources.open()
             async with trio.open_nursery() as nursery:
                 handlers = await nursery.start(self._serve_doors, self.capabilities.fenced)
+                self._handlers = handlers
                 if raft is not None:
                     await nursery.start(raft.run, handlers)
                 await self._work()
@@ -212,6 +214,7 @@ class Instance:
             self.clock,
             lambda: self._phase,
             fenced=fenced,
+            elsewhere=None if self._raft is None else self._raft.member.read,
             task_status=task_status,
         )
 
@@ -269,6 +272,7 @@ class Instance:
         return Surroundings(
             workers=RestingWorkers(self._gate, self._wait_quiet),
             perform=self._perform,
+            read=self._read,
             stop=self.stop,
             note=self.note,
             notices=self.notices,
@@ -277,6 +281,10 @@ class Instance:
 
     async def _perform(self, command: Command, timeout_s: float) -> CommandReply:
         return await self.operations.perform(command, timeout_s)
+
+    async def _read(self, path: str, parameters: Mapping[str, str]) -> bytes:
+        assert self._handlers is not None
+        return await self._handlers.read(path, parameters)
 
     def _take_voters(self, voters: tuple[str, ...]) -> None:
         self._voting.change(voters)
@@ -325,6 +333,8 @@ class Instance:
 
     def _publish_status(self, status: Status) -> None:
         self._observations.take_status(status)
+        if self._raft is not None:
+            self._raft.member.tell_needs(status.attention)
         self.status.set(self.notices.added_to(status))
 
     def _stalled(self, late_s: float) -> None:

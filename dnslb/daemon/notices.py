@@ -45,6 +45,8 @@ class Notices:
         """``status`` with these rows in their places, worst first."""
         if not self._rows:
             return status
-        rows = [*status.attention, *self._rows.values()]
+        there = {(row.kind, row.subject) for row in status.attention}
+        more = (row for key, row in self._rows.items() if key not in there)
+        rows = [*status.attention, *more]
         rows.sort(key=lambda row: (SEVERITIES.index(row.severity), row.since_wall))
         return replace(status, attention=tuple(rows))

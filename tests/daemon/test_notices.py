@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dnslb.daemon.notices import Notices
 from dnslb.decide.controller import Controller
 from dnslb.decide.events import SettingsChanged
 from dnslb.decide.settings import Settings
 from dnslb.model.instant import Now
-from dnslb.model.status import Status
+from dnslb.model.status import Attention, Status
 
 
 def picture() -> Status:
@@ -40,3 +42,11 @@ def test_a_row_keeps_its_age_while_it_lasts() -> None:
     notices.clear("password")
     assert told == 4
     assert [row.kind for row in notices.added_to(picture()).attention] == ["calls"]
+
+
+def test_what_the_controller_shows_itself_is_not_shown_twice() -> None:
+    notices = Notices(lambda: 100.0, lambda: None)
+    notices.put("critical", "held", "h1", "the leader's words", "approve")
+    own = Attention("critical", "held", "h1", 50.0, "our own words", "approve")
+    status = replace(picture(), attention=(own,))
+    assert notices.added_to(status).attention == (own,)

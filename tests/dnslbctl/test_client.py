@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dnslbctl.__main__ import main
 from dnslbctl.client import Broken, Client, NoLeader, Refused, Unreached
 
 HEAD = b"HTTP/1.1 200 OK\r\nDnslb-Version: 1\r\nDnslb-Time: 2026-01-01T00:00:00Z\r\n"
@@ -56,6 +57,17 @@ def test_an_answer(tmp_path: Path) -> None:
         reply = Client(found.path, 5).get("/status?a=1")
     assert (reply.value, reply.at, reply.version) == ({"a": [1]}, "2026-01-01T00:00:00Z", "1")
     assert found.requests[0].startswith(b"GET /v1/status?a=1 HTTP/1.0\r\nHost: dnslb\r\n")
+
+
+def test_an_answer_that_is_perhaps_out_of_date_is_shown_with_a_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stale = HEAD + b"Dnslb-Stale: no leader is known\r\nContent-Length: 2\r\n\r\n[]"
+    with peer(tmp_path, stale) as found:
+        assert main(["--socket", found.path, "--json", "changes"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "[]\n"
+    assert said.err == "the last known answer, perhaps out of date: no leader is known\n"
 
 
 def test_a_post(tmp_path: Path) -> None:

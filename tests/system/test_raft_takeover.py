@@ -98,6 +98,9 @@ def order_at_a_follower(scene: Scene) -> None:
     done = cluster.ctl(one, "drain", "192.0.2.1", "--reason", "a new disk")
     assert done.returncode == 0, done.stderr
     assert scene.ground.values(WWW) == {"192.0.2.2"}
+    for name in cluster.seats:
+        (change, *_) = cluster.json(name, "changes")
+        assert (change["after"], change["state"]) == (["192.0.2.2"], "applied"), name
     cluster.raft(other, "leadership_transfer")
     done = cluster.ctl(leader, "clear", "192.0.2.1")
     assert done.returncode == 0, done.stderr

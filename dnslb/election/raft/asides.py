@@ -18,9 +18,11 @@ from msgspec import Meta, Struct
 from dnslb.errors import InvalidValue
 from dnslb.model.cluster import ClusterCommand, ClusterReply
 from dnslb.model.command import Command, CommandReply
+from dnslb.model.status import Severity
 
 MONITORS_MAX = 100_000
 TOLD_MESSAGES_MAX = 1000
+NEEDS_MAX = 50
 Name = Annotated[str, Meta(max_length=300)]
 Sentence = Annotated[str, Meta(max_length=4000)]
 MonitorId = Annotated[str, Meta(max_length=64)]
@@ -71,18 +73,45 @@ class AskCommand(_Aside, frozen=True, tag="ask-command"):
     timeout_s: Annotated[float, Meta(ge=0, le=3600)]
 
 
+class AskRead(_Aside, frozen=True, tag="ask-read"):
+    """A question that only the leader can answer well: a path of the control API."""
+
+    ticket: int
+    path: Name
+    parameters: Annotated[dict[Name, Name], Meta(max_length=16)]
+
+
+class Need(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A row of the leader's attention list; ``age_s``: since when it is true."""
+
+    severity: Severity
+    kind: Name
+    subject: Name
+    age_s: Age
+    sentence: Sentence
+    next: Sentence
+
+
+class Needs(_Aside, frozen=True, tag="needs"):
+    """All that the leader sees a person is needed for."""
+
+    rows: Annotated[tuple[Need, ...], Meta(max_length=NEEDS_MAX)]
+
+
 class Answered(_Aside, frozen=True, tag="answered"):
-    """What came of the ticket: one of the three. ``refusal`` is a sentence; ``leaderless``: the
+    """What came of the ticket: one of the four. ``refusal`` is a sentence; ``leaderless``: the
     one who was asked does not lead (any more)."""
 
     ticket: int
     raft: ClusterReply | None = None
     command: CommandReply | None = None
+    read: bytes | None = None
     refusal: Sentence | None = None
     leaderless: bool = False
 
 
-Aside = Facts | Monitors | Handed | AskRaft | AskCommand | Answered
+Question = AskRaft | AskCommand | AskRead
+Aside = Facts | Monitors | Handed | Needs | Question | Answered
 
 to_bytes = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Aside).decode
@@ -94,8 +123,11 @@ def from_bytes(data: bytes) -> Aside:
         aside: Aside = _decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError) as e:
         raise InvalidValue(f"this is nothing that members tell each other: {e}") from e
+    ages: tuple[float, ...] = ()
     if isinstance(aside, Handed):
         ages = (aside.age_s, aside.told_age_s or 0.0)
-        if not all(map(math.isfinite, ages)):
-            raise InvalidValue("an age is not a number of seconds")
+    elif isinstance(aside, Needs):
+        ages = tuple(row.age_s for row in aside.rows)
+    if not all(map(math.isfinite, ages)):
+        raise InvalidValue("an age is not a number of seconds")
     return aside

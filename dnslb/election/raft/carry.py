@@ -8,14 +8,14 @@ not done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Protocol
 
 import trio
 
 from dnslb.election.raft import asides
-from dnslb.election.raft.asides import Answered, Aside, AskCommand, AskRaft
+from dnslb.election.raft.asides import Answered, Aside, AskCommand, AskRaft, AskRead, Question
 from dnslb.election.raft.messages import BESIDE_BYTES_MAX, Beside
 from dnslb.election.raft.node import RaftNode
 from dnslb.errors import CommandRefused, NoLeader, NotLeader
@@ -24,6 +24,8 @@ from dnslb.model.command import Command, CommandReply
 
 UNDER_WAY_MAX = 100
 RAFT_S_MAX = 60.0
+READ_S_MAX = 5.0
+READ_BYTES_MAX = BESIDE_BYTES_MAX - 1024
 LEADER_S_MAX = 3.0
 """How long a command waits for a leader to be found: some elections long."""
 SPARE_S = 5.0
@@ -35,6 +37,8 @@ class Leader(Protocol):
     async def lead(self, command: ClusterCommand) -> ClusterReply: ...
 
     async def perform_here(self, command: Command, timeout_s: float) -> CommandReply: ...
+
+    async def read_here(self, path: str, parameters: Mapping[str, str]) -> bytes: ...
 
 
 class Carrier:
@@ -94,9 +98,14 @@ class Carrier:
             raise CommandRefused(f"{leader} gave no answer that fits.")
         return answer.command
 
-    async def _ask(
-        self, leader: str, ask: Callable[[int], AskRaft | AskCommand], timeout_s: float
-    ) -> Answered:
+    async def ask_read(self, leader: str, path: str, parameters: Mapping[str, str]) -> bytes:
+        """As `ask_raft`: what the leader answers there, as bytes."""
+        answer = await self._ask(leader, lambda t: AskRead(t, path, {**parameters}), READ_S_MAX)
+        if answer.read is None:
+            raise CommandRefused(f"{leader} gave no answer that fits.")
+        return answer.read
+
+    async def _ask(self, leader: str, ask: Callable[[int], Question], timeout_s: float) -> Answered:
         if leader not in self._node.wire.peers:
             known = self._node.member.configuration.find(leader)
             if known is None:
@@ -129,14 +138,14 @@ class Carrier:
 
     # ------------------------------------------------------------------------------ answering
 
-    def hear(self, peer: str, aside: AskRaft | AskCommand | Answered) -> None:
+    def hear(self, peer: str, aside: Question | Answered) -> None:
         match aside:
             case Answered():
                 asked, event, box = self._waiting.get(aside.ticket, ("", trio.Event(), []))
                 if asked == peer:
                     box.append(aside)
                     event.set()
-            case AskRaft() | AskCommand():
+            case AskRaft() | AskCommand() | AskRead():
                 if self._nursery is None or self._under_way >= UNDER_WAY_MAX:
                     busy = f"{UNDER_WAY_MAX} commands are under way already; try again"
                     self.send(peer, Answered(aside.ticket, refusal=busy))
@@ -144,13 +153,13 @@ class Carrier:
                 self._under_way += 1
                 self._nursery.start_soon(self._serve, peer, aside)
 
-    async def _serve(self, peer: str, ask: AskRaft | AskCommand) -> None:
+    async def _serve(self, peer: str, ask: Question) -> None:
         try:
             self.send(peer, await self._answer(ask))
         finally:
             self._under_way -= 1
 
-    async def _answer(self, ask: AskRaft | AskCommand) -> Answered:
+    async def _answer(self, ask: Question) -> Answered:
         member = self._node.member
         if member.role != "leader":
             sentence = f"{member.id} does not lead any more; nothing was changed"
@@ -158,6 +167,11 @@ class Carrier:
         try:
             if isinstance(ask, AskRaft):
                 return Answered(ask.ticket, raft=await self._leader.lead(ask.command))
+            if isinstance(ask, AskRead):
+                data = await self._leader.read_here(ask.path, ask.parameters)
+                if len(data) > READ_BYTES_MAX:
+                    raise CommandRefused(f"that is too much to hand on: ask {member.id} itself")
+                return Answered(ask.ticket, read=data)
             reply = await self._leader.perform_here(ask.command, ask.timeout_s)
             return Answered(ask.ticket, command=reply)
         except CommandRefused as refused:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,16 @@ import trio
 
 from dnslb.election.raft import asides
 from dnslb.election.raft.admin import Administration
-from dnslb.election.raft.asides import Answered, AskCommand, AskRaft, Facts, Handed, Monitors
+from dnslb.election.raft.asides import (
+    Answered,
+    AskCommand,
+    AskRaft,
+    AskRead,
+    Facts,
+    Handed,
+    Monitors,
+    Needs,
+)
 from dnslb.election.raft.carry import Carrier
 from dnslb.election.raft.commands import Commands, Parts
 from dnslb.election.raft.core import RaftMember
@@ -35,14 +44,16 @@ from dnslb.election.raft.timings import PROFILES
 from dnslb.election.raft.undertakings import Undertakings
 from dnslb.election.raft.wire import Dial, Prove
 from dnslb.election.statedir import StateDirectory
-from dnslb.errors import InvalidValue
+from dnslb.errors import InvalidValue, NoLeader
 from dnslb.model.cluster import ClusterCommand, ClusterReply, ClusterView
 from dnslb.model.command import Command, CommandReply
 from dnslb.model.report import Report
+from dnslb.model.status import Attention
 from dnslb.net.clock import Clock
 from dnslb.ports.noticeboard import Noticeboard
 
 Perform = Callable[[Command, float], Awaitable[CommandReply]]
+Read = Callable[[str, Mapping[str, str]], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +70,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the daemon does for the member. ``perform``: an operator's command, as the leader.
+    """What the daemon does for the member. ``perform``: an operator's command, as the leader;
+    ``read``: what it answers to a question, likewise.
     ``stop``: asks the daemon to end. ``voters``: who votes, whenever that changes."""
 
     workers: Workers
     perform: Perform
+    read: Read
     stop: Callable[[], None]
     note: Note
     notices: Noticeboard
@@ -148,7 +161,7 @@ class RaftElection:
         parts = Parts(self.node, clock, self.elector, admin, self._carrier, self._undertakings)
         self._commands = Commands(parts, around.note, around.stop)
         self.source = Relay(clock, self._carrier.send)
-        self.outlook = Outlook(place.me, self.node, admin, clock, around.note)
+        self.outlook = Outlook(place.me, self.node, admin, clock, around.note, self._carrier.send)
         self._version = place.me.version
         self._connected: frozenset[str] = frozenset()
         self.voters = self._voting()
@@ -221,7 +234,9 @@ class RaftElection:
                 self.outlook.hear(peer, aside)
             case Monitors() | Handed():
                 self.source.hear(peer, aside)
-            case AskRaft() | AskCommand() | Answered():
+            case Needs():
+                self.outlook.hear_needs(peer, aside)
+            case AskRaft() | AskCommand() | AskRead() | Answered():
                 self._carrier.hear(peer, aside)
 
     def _refused(self, peer: str, sentence: str) -> None:
@@ -250,6 +265,21 @@ class RaftElection:
         """As the leader, for another member."""
         return await self._around.perform(command, timeout_s)
 
+    async def read_here(self, path: str, parameters: Mapping[str, str]) -> bytes:
+        """As the leader, for another member."""
+        return await self._around.read(path, parameters)
+
+    async def read(self, path: str, parameters: Mapping[str, str]) -> bytes | None:
+        """What the leader answers; None where that is this member. Raises `CommandRefused` where
+        nobody can be asked."""
+        member = self.node.member
+        if member.role == "leader":
+            await trio.lowlevel.checkpoint()
+            return None
+        if member.leader is None:
+            raise NoLeader(f"no leader is known to {member.id}")
+        return await self._carrier.ask_read(member.leader, path, parameters)
+
     async def perform(self, command: Command, timeout_s: float) -> CommandReply:
         """An operator's command, here or at the leader. Raises `CommandRefused`."""
         leader = await self._carrier.find_leader()
@@ -260,6 +290,10 @@ class RaftElection:
     def report(self, report: Report) -> None:
         """What reached this member: handed on to the others."""
         self.source.hand_on(report)
+
+    def tell_needs(self, rows: Sequence[Attention]) -> None:
+        """The attention list of this member, which the others show, too, while it leads."""
+        self.outlook.needs = rows
 
     # ------------------------------------------------------------------------------ markers
 

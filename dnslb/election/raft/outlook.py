@@ -7,17 +7,18 @@ told once it lasts.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import trio
 
 from dnslb.election.raft.admin import Administration
-from dnslb.election.raft.asides import Facts
+from dnslb.election.raft.asides import NEEDS_MAX, Aside, Facts, Need, Needs
 from dnslb.election.raft.elector import Note
 from dnslb.election.raft.membership import Member, majority
 from dnslb.election.raft.node import RaftNode
 from dnslb.model.cluster import ClusterView, MemberView, Role, Suffrage
-from dnslb.model.status import Severity
+from dnslb.model.status import Attention, Severity
 from dnslb.net.clock import Clock
 from dnslb.ports.noticeboard import Noticeboard
 
@@ -25,7 +26,7 @@ LOOK_S = 1.0
 LEADERLESS_S = 5.0
 SILENT_S = 10.0
 REFUSED_S = 15.0
-WAITING, LEADERLESS, SILENT, REFUSED, DIGEST, ADDRESS = KINDS = (
+WAITING, LEADERLESS, SILENT, REFUSED, DIGEST, ADDRESS = (
     *("raft-waiting", "raft-no-leader", "raft-silent", "raft-refused"),
     *("config-differs", "raft-address"),
 )
@@ -43,16 +44,27 @@ class Self:
 
 
 class Outlook:
-    """``digest`` of our own configuration may change with a reload."""
+    """``digest`` of our own configuration may change with a reload. ``needs``: our attention
+    list, which the other members show, too, while this one leads."""
 
     def __init__(
-        self, me: Self, node: RaftNode, admin: Administration, clock: Clock, note: Note
+        self,
+        me: Self,
+        node: RaftNode,
+        admin: Administration,
+        clock: Clock,
+        note: Note,
+        send: Callable[[str, Aside], None],
     ) -> None:
         self._me = me
         self._node = node
         self._admin = admin
         self._clock = clock
         self._note = note
+        self._send = send
+        self._needs: tuple[str, Needs] = ("", Needs(()))
+        self._sent: dict[str, tuple[Attention, ...]] = {}
+        self.needs: Sequence[Attention] = ()
         self._facts: dict[str, Facts] = {}
         self._refusals: dict[str, tuple[float, str]] = {}
         self._told: tuple[Role, int, str | None] | None = None
@@ -66,6 +78,23 @@ class Outlook:
 
     def hear(self, peer: str, facts: Facts) -> None:
         self._facts[peer] = facts
+
+    def hear_needs(self, peer: str, needs: Needs) -> None:
+        """What ``peer`` sees a person is needed for."""
+        self._needs = (peer, needs)
+
+    def _tell_needs(self) -> None:
+        """To all others what is new; the newest is all that counts."""
+        if self._node.member.role != "leader":
+            self._sent = {}
+            return
+        wall, peers = self._clock.now().wall, self._node.wire.peers
+        rows = tuple(row for row in self.needs if row.severity != "info")[:NEEDS_MAX]
+        self._sent = {peer: sent for peer, sent in self._sent.items() if peer in peers}
+        for peer in peers:
+            if self._sent.get(peer) != rows:
+                self._sent[peer] = rows
+                self._send(peer, Needs(tuple(_need(row, wall) for row in rows)))
 
     def refused(self, peer: str, sentence: str) -> None:
         """A stream to or from a peer that came to nothing."""
@@ -155,6 +184,7 @@ class Outlook:
 
     async def run(self, notices: Noticeboard) -> None:
         while True:
+            self._tell_needs()
             self._tell(notices)
             await trio.sleep(LOOK_S)
 
@@ -172,6 +202,11 @@ class Outlook:
                 "start the members that are down, or repair the network between them",
             )
         self._tell_members(rows, now)
+        leader, needs = self._needs
+        if member.role != "leader" and leader == member.leader:
+            for need in needs.rows:
+                row = (need.severity, need.sentence, need.next)
+                rows.setdefault((need.kind, need.subject), row)
         ours = member.configuration.find(me.id)
         if ours is not None and ours.address != me.address:
             rows[ADDRESS, me.id] = (
@@ -179,7 +214,7 @@ class Outlook:
                 f"-raft-address is {me.address}, the cluster knows {me.id} at {ours.address}",
                 f"dnslbctl raft add_voter {me.id} {me.address} 0",
             )
-        for kind in KINDS:
+        for kind in {*self._shown, *(kind for kind, _ in rows)}:
             current = {subject for row, subject in rows if row == kind}
             for subject in self._shown.get(kind, set()) - current:
                 notices.clear(kind, subject)
@@ -226,3 +261,15 @@ class Outlook:
             f"written and DNS stays as it is; {len(here)} of {len(voters)} voters are connected, "
             f"{majority(len(voters))} are needed"
         )
+
+
+def _need(row: Attention, wall: float) -> Need:
+    """Cut to what a row may be."""
+    return Need(
+        row.severity,
+        row.kind[:300],
+        row.subject[:300],
+        max(0.0, wall - row.since_wall),
+        row.sentence[:4000],
+        row.next[:4000],
+    )

@@ -6,7 +6,7 @@ What the daemon would do for each (its workers, commands, events) is remembered 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +82,12 @@ class House:
         self.performed.append(command)
         return CommandReply(True, (f"done by {self.name}",))
 
+    async def read(self, path: str, parameters: Mapping[str, str]) -> bytes:
+        await trio.lowlevel.checkpoint()
+        if path == "huge":
+            return bytes(4_000_000)
+        return f"{self.name} {path} {dict(parameters)}".encode()
+
     def note(self, kind: str, message: str, **fields: object) -> None:
         self.events.append((kind, message))
 
@@ -137,7 +143,7 @@ class Street:
             bootstrap,
         )
         around = Surroundings(
-            house, house.perform, house.stop, house.note, house, house.voters.append
+            house, house.perform, house.read, house.stop, house.note, house, house.voters.append
         )
         member = RaftElection(
             place,

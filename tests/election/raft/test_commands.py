@@ -15,6 +15,7 @@ from dnslb.election.raft.commands import ARGUMENTS, AT_LEADER, CHANGING
 from dnslb.errors import CommandRefused, NoLeader, NotLeader
 from dnslb.model.cluster import ClusterCommand, ClusterReply
 from dnslb.model.command import Command
+from dnslb.model.status import Attention
 from tests.election.raft.house import House, Street, street
 
 Clock = trio.testing.MockClock
@@ -215,6 +216,49 @@ async def test_commands_reach_the_leader_from_any_member(
         assert a.performed == [Command("drain", ("x",), "eve")]
         with pytest.raises(CommandRefused, match="not this one"):
             await b.member.perform(Command("drop", ("x",), "eve"), 5)
+
+
+async def test_questions_reach_the_leader_from_any_member(
+    autojump_clock: Clock, tmp_path: Path
+) -> None:
+    async with street(tmp_path, "b", "c") as (made, a):
+        await trio.sleep(0.5)
+        b = made.houses["b"].member
+        assert await b.read("/v1/changes", {"all": "1"}) == b"a /v1/changes {'all': '1'}"
+        assert await a.member.read("/v1/changes", {}) is None
+        with pytest.raises(CommandRefused, match="too much to hand on: ask a itself"):
+            await b.read("huge", {})
+        for name in "ac":
+            await made.shut(made.houses[name])
+        await trio.sleep(3)
+        with pytest.raises(NoLeader):
+            await b.read("/v1/changes", {})
+
+
+async def test_what_the_leader_needs_a_person_for_is_shown_by_all(
+    autojump_clock: Clock, tmp_path: Path
+) -> None:
+    async with street(tmp_path, "b", "c") as (made, a):
+        await trio.sleep(0.5)
+        b = made.houses["b"]
+        held = Attention(
+            "critical", "held", "h1", a.clock.now().wall, "held by the guard", "approve"
+        )
+        info = Attention("info", "config-restart", "x", 0.0, "nothing to do", "")
+        a.member.tell_needs((held, info))
+        b.member.tell_needs((held._replace(subject="h2"),))
+        await trio.sleep(2.5)
+        assert b.rows == {("held", "h1"): "held by the guard"}
+        assert a.rows == {}, "what a follower sees is its own"
+        a.member.tell_needs(())
+        await trio.sleep(2.5)
+        assert b.rows == {}
+        a.member.tell_needs((held,))
+        await trio.sleep(2.5)
+        await a.member.elector.hand_over(None)
+        await trio.sleep(2.5)
+        follower = next(h for h in made.houses.values() if h.member.view().role != "leader")
+        assert ("held", "h1") not in follower.rows
 
 
 async def test_only_the_one_who_was_asked_answers_and_only_as_the_leader(
