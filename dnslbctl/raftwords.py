@@ -35,6 +35,10 @@ MULTI = "multi:///"
 DNSLBCTL = "dnslbctl raft"
 ASKED_ABOUT = ("apply_log", "demote_voter", "remove_server", "shutdown")
 """Commands that dnslbctl carries out only after a yes."""
+OFFLINE = (
+    "recover works on the directory of a member that is stopped, where that is: "
+    "dnslb raft recover -cfg F"
+)
 _VALUES = ("ca", "crt", "key", "timeout")
 _SWITCHES = ("async", "json", "yes")
 
@@ -49,6 +53,8 @@ def check_words(words: list[str], program: str) -> tuple[str, list[str]]:
         commands = ", ".join(sorted(COMMANDS))
         raise RaftUsage(f"Usage: {program} <command> <args...>\nCommands: {commands}")
     command, *arguments = words
+    if command == "recover":
+        raise RaftUsage(OFFLINE)
     if (names := COMMANDS.get(command)) is None:
         commands = ", ".join(sorted(COMMANDS))
         raise RaftUsage(f"Unknown command {command!r}\nCommands: {commands}")

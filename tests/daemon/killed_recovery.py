@@ -12,7 +12,6 @@ import signal
 import sys
 from pathlib import Path
 
-from dnslb.daemon import availability
 from dnslb.daemon.command_line import run
 from dnslb.election.raft.log import Batch
 from dnslb.election.raft.store import SqliteStore
@@ -49,7 +48,6 @@ def recover_and_die(raft_dir: Path, cut: int) -> int:
 
 
 def main(raft_dir: Path) -> None:
-    availability.NOT_YET = ()
     for cut in range(1, STATEMENTS_MAX):
         copy = raft_dir.with_name(f"{raft_dir.name}-{cut}")
         shutil.copytree(raft_dir, copy)

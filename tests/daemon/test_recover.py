@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -13,13 +14,13 @@ import pytest
 
 from dnslb.daemon.command_line import run
 from dnslb.election.raft.journal import Journal
-from dnslb.election.raft.log import Entry, Stored, bootstrap, regular
+from dnslb.election.raft.log import Batch, Entry, Stored, bootstrap, regular
 from dnslb.election.raft.membership import Configuration, Member
 from dnslb.election.raft.store import DATABASE_NAME, SqliteStore
 from dnslb.election.statedir import StateDirectory
 from dnslb.net.clock import wall_s
 
-pytestmark = pytest.mark.usefixtures("everything_built", "log_settings", "bare_environment")
+pytestmark = pytest.mark.usefixtures("log_settings", "bare_environment")
 Captured = pytest.CaptureFixture[str]
 ROOT = Path(__file__).resolve().parents[2]
 BOTH = ("--dead", "b", "--dead=c")
@@ -241,6 +242,39 @@ def test_a_damaged_store_is_refused_with_advice(verb: Verb) -> None:
     (verb.raft_dir / "a" / DATABASE_NAME).write_bytes(b"not a database" * 1000)
     assert verb.run(*BOTH) == 1
     assert "is damaged" in verb.err
+
+
+def test_a_log_of_two_clusters_is_refused(verb: Verb) -> None:
+    store = SqliteStore(verb.raft_dir / "a")
+    stored = store.load()
+    other = Configuration("c2", 9, (Member("a", "127.0.0.1:3648", "voter", "aa"),))
+    second = Entry(bootstrap(other).command, 8, 4)
+    store.commit(Batch(first=1, rewrite_from=8, entries=(second,), facts=stored.facts))
+    store.close()
+    assert verb.run(*BOTH) == 1
+    assert "contradicts itself: this directory belongs to cluster c1, the log to c2" in verb.err
+
+
+def test_a_full_disk_leaves_the_old_member(raft_dir: Path) -> None:
+    """The system refuses to let a file grow, as a full disk does."""
+    program = "import sys; from dnslb.daemon.command_line import run; sys.exit(run(sys.argv[1:]))"
+    where = ["-instance-id", "a", "-raft-address", "127.0.0.1:3648", "-raft-dir", str(raft_dir)]
+    command = [sys.executable, "-c", program, "raft", "recover", "-election", "raft", *where]
+    old = read(raft_dir)
+    done = subprocess.run(
+        [*command, *BOTH],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+    )
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "is not in force. Make room" in done.stderr
+    assert "the only member" not in done.stdout
+    assert state_of(raft_dir, old) == "old"
 
 
 # ----------------------------------------------------------------------------------- kill -9

@@ -207,6 +207,7 @@ def test_raft_answers_with_the_daemon_s_sentence(daemon: Daemon) -> None:
         ("raft", 2, "Usage: dnslbctl raft <command> <args...>\nCommands: add_nonvoter, add_voter,"),
         ("raft add_voter b", 2, "Usage: dnslbctl raft add_voter <id> <address> <previous_index>"),
         ("raft nonsense", 2, "Unknown command 'nonsense'"),
+        ("raft recover", 2, "is stopped, where that is: dnslb raft recover -cfg F"),
         ("raft --leader multi:///127.0.0.1:1 leader", 3, "kubectl exec"),
         ("--address 127.0.0.1:1 status", 3, "ssh -L"),
         ("--socket /nonexistent/s status", 3, "there is no socket /nonexistent/s"),
