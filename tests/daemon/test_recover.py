@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -160,7 +162,7 @@ def test_where_nothing_fences_the_others_are_to_be_switched_off(verb: Verb) -> N
     assert "Without -provider no DNS is written." in verb.out
     zones = ["-file-dir", str(verb.raft_dir), "-file-shared"]
     assert verb.run("-dry-run", "-provider", "file", *zones) == 0
-    assert "Provider file cannot refuse" in verb.out
+    assert "Provider file does not compare" in verb.out
     assert "switch the others off first" in verb.out
     key = verb.raft_dir / "key"
     key.write_text('key "k" { algorithm hmac-sha256; secret "c2VjcmV0c2VjcmV0c2VjcmV0"; };')
@@ -170,7 +172,28 @@ def test_where_nothing_fences_the_others_are_to_be_switched_off(verb: Verb) -> N
     assert verb.run("-dry-run", *bind) == 0
     assert "Provider bind refuses what an old member still writes" in verb.out
     assert verb.run("-dry-run", *bind, "-bind-ownership=false") == 0
-    assert "Provider bind cannot refuse" in verb.out
+    assert "Provider bind does not compare" in verb.out
+
+
+def test_the_guide_shows_what_is_printed(tmp_path: Path, capsys: Captured) -> None:
+    guide = (ROOT / "docs" / "cluster.md").read_text()
+    [block] = re.findall(r"-dry-run\n +```\n +```\n(.+?)\n +```\n", guide, re.DOTALL)
+    shown = textwrap.dedent(block).replace("/var/lib/dnslb", str(tmp_path))
+    (tmp_path / "fra-1").mkdir()
+    journal = Journal(SqliteStore(tmp_path / "fra-1"))
+    members = [
+        Member(f"fra-{i}", f"10.0.0.{i}:3648", "voter", journal.incarnation) for i in (1, 2, 3)
+    ]
+    journal.append(bootstrap(Configuration("9836ed468481e2c0", 1_795_629_323, tuple(members))))
+    journal.append(*(Entry(regular(b"x", 1), index, 3) for index in range(3, 13)))
+    journal.set_term(3, "fra-1")
+    journal.set_commit(11)
+    journal.sync()
+    journal.close()
+    where = ["-instance-id", "fra-1", "-raft-dir", str(tmp_path), "-raft-insecure"]
+    flags = ["-election", "raft", "-raft-address", "10.0.0.1:3648", *where]
+    assert run(["raft", "recover", "-dry-run", *flags]) == 0
+    assert capsys.readouterr().out.startswith(f"{shown}\n")
 
 
 # --------------------------------------------------------------------------- what it refuses

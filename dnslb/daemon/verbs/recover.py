@@ -202,8 +202,9 @@ def _about_writes(config: Config) -> str:
             "the new cluster has taken the zone's marker; not before."
         )
     return (
-        f"Provider {config.provider} cannot refuse what an old member still writes (unfenced): "
-        "switch the others off first, and keep them from starting again."
+        f"Provider {config.provider} does not compare at the instant of writing (unfenced), so an "
+        "old member may write beside the new cluster: switch the others off first, and keep them "
+        "from starting again."
     )
 
 
