@@ -77,10 +77,10 @@ def test_what_goes_wrong_is_told_as_by_the_verbs(member: Member, pki: Pki) -> No
                 await anext(events)
         return str(raised.value)
 
-    nobody = RemoteClient("127.0.0.1:1", 10.0)
-    assert asyncio.run(why(nobody)).startswith(
-        "no daemon is reached: nobody listens at 127.0.0.1:1"
-    )
+    for credentials in (None, alice(pki)):
+        nobody = RemoteClient("127.0.0.1:1", 10.0, credentials)
+        told = asyncio.run(why(nobody))
+        assert told.startswith("no daemon is reached: nobody listens at 127.0.0.1:1")
     wrong = RemoteClient(f"localhost:{member.port}", 10.0, alice(pki))
     assert "is for other host names" in asyncio.run(why(wrong))
 

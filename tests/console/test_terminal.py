@@ -171,8 +171,11 @@ class Terminal:
         return bool(data)
 
     def finish(self) -> int:
-        while self._read():
-            pass
+        end = time.monotonic() + PATIENCE_S
+        while not select.select([self.master], [], [], 0.1)[0] or self._read():
+            if time.monotonic() > end:
+                self.process.kill()
+                raise AssertionError(f"it did not end: {self.output[-500:]!r}")
         os.close(self.master)
         return self.process.wait(10)
 
