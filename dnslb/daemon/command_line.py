@@ -48,6 +48,7 @@ VERBS: dict[str, Verb] = {
         "demo [--duration S] [--plain]",
         "see endpoints die and return, on this machine alone",
         ("dnslb.daemon.verbs.demo", "run"),
+        ("demo --cluster", "the same with three members, whose leader dies"),
     ),
     "agent": Verb(
         "agent [flags]",

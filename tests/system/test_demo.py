@@ -41,6 +41,19 @@ def test_a_death_and_a_return_are_seen_in_the_zone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_leader_dies_and_dns_stays_right(tmp_path: Path) -> None:
+    done = run_demo("--cluster", "--plain", "--duration", "16", tmp=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    before, dies, after = done.stdout.partition("dies (kill -9), and 192.0.2.3 crashes")
+    assert dies
+    assert "-> www.demo.test A  192.0.2.1  192.0.2.3  192.0.2.4" in before
+    assert re.search(r"(virginia|osaka) leads now", after)
+    assert "-> www.demo.test A  192.0.2.1  192.0.2.4 " in after
+    assert re.search(r"(virginia|osaka): .*192\.0\.2\.3", after), "who wrote it, and why"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_and_it_cleans_up(tmp_path: Path, number: int) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
@@ -59,7 +72,6 @@ def test_a_signal_ends_it_and_it_cleans_up(tmp_path: Path, number: int) -> None:
     ("arguments", "expected"),
     [
         (["--duration", "soon"], "expected a duration"),
-        (["--cluster"], "not in this version yet"),
         (["--nonsense"], "expected dnslb demo"),
     ],
 )

@@ -8,7 +8,8 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TextIO
 
 from dnslb.daemon.demo.stage import NAME, Places
@@ -59,6 +60,22 @@ class Screen:
         self._say(self._paint(f"configuration  {places.config}", dim))
         self._say(self._paint(f"zone file      {places.zone}", dim))
         self._say(self._paint("Ctrl-C ends it and cleans up.", dim))
+
+    def opening_of_cluster(self, sockets: Sequence[Path], zone: Path) -> None:
+        """The same, of three members."""
+        self._say(self._paint("dnslb demo --cluster", _BOLD) + " · three real daemons on loopback")
+        self._say("Their agents watch four endpoints of one name; whoever leads writes the zone.")
+        self._say()
+        self._say("Look at them from another terminal:")
+        control = _beside("dnslbctl")
+        for socket in sockets:
+            self._say(self._paint(f"  {control} --socket {socket} members", _BLUE))
+        self._say(self._paint(f"zone file      {zone}", _DIM))
+        self._say(self._paint("Ctrl-C ends it and cleans up.", _DIM))
+
+    def said(self, who: str, message: str) -> None:
+        """What one of several members did."""
+        self._line(f"{who}: {message}", _DIM)
 
     def act(self, title: str) -> None:
         """Something is done to the stage."""

@@ -1,7 +1,8 @@
 """``dnslb demo``: see endpoints die and return, on this machine alone.
 
 Runs the real daemon in this process, over a temporary directory that is gone afterwards; needs no
-privilege and no port of its own choice. What happens on the stage is `daemon/demo/`.
+privilege and no port of its own choice. What happens on the stage is `daemon/demo/`. With
+--cluster the daemons are three processes, since what is shown is how one of them dies.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import dns.zone
 import trio
 
 from dnslb.daemon.demo.acts import ROUND_S, SCRIPT, Cast
+from dnslb.daemon.demo.cluster import Company, perform, tell
+from dnslb.daemon.demo.members import members
 from dnslb.daemon.demo.screen import Screen
 from dnslb.daemon.demo.stage import ADDRESSES, AGENTS, NAME, Agent, Endpoint, Places
 from dnslb.daemon.duration import parse_duration
@@ -37,28 +40,31 @@ _LOOK_S = 0.02
 
 class _Arguments(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise DnslbError(f"demo: {message}; expected dnslb demo [--duration S] [--plain]")
+        raise DnslbError(
+            f"demo: {message}; expected dnslb demo [--duration S] [--plain] [--cluster]"
+        )
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = _Arguments(prog="dnslb demo", description=__doc__.splitlines()[0])
     parser.add_argument("--duration", "-duration", default="60", metavar="S")
     parser.add_argument("--plain", "-plain", action="store_true", help="no colours, for pipes")
-    parser.add_argument("--cluster", "-cluster", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--cluster", "-cluster", action="store_true", help="three members, whose leader dies"
+    )
     return parser.parse_args(list(argv))
 
 
 def run(argv: Sequence[str]) -> int:
     """Exit code 0 when the story was told or Ctrl-C ended it. Raises `DnslbError`."""
     arguments = _parse(argv)
-    if arguments.cluster:
-        raise DnslbError("demo --cluster needs raft, which is not in this version yet")
+    play = _play_cluster if arguments.cluster else _play
     duration_s = parse_duration(arguments.duration)
     plain = arguments.plain or not sys.stdout.isatty()
     with tempfile.TemporaryDirectory(prefix="dnslb-demo-") as directory:
         places = Places(Path(directory))
         with _logging_to(places.log):
-            run_verb(partial(_play, places, duration_s, plain))
+            run_verb(partial(play, places, duration_s, plain))
     return 0
 
 
@@ -103,6 +109,37 @@ async def _play(places: Places, duration_s: float, plain: bool) -> None:
         await instance.run()
         screen.closing(audience.writes)
         nursery.cancel_scope.cancel()
+
+
+async def _play_cluster(places: Places, duration_s: float, plain: bool) -> None:
+    clock = Clock()
+    began = clock.now().mono
+    screen = Screen(lambda: clock.now().mono - began, plain, sys.stdout)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_cancel_on_signal, nursery.cancel_scope)
+        endpoints = [Endpoint(address) for address in ADDRESSES]
+        for endpoint in endpoints:
+            await endpoint.start(nursery)
+        places.furnish(endpoints)
+        audience = _Audience(screen, places, clock)
+        async with members(places, endpoints) as cast:
+            screen.opening_of_cluster([member.socket for member in cast.all], places.zone)
+            screen.act("one member founds the cluster, two are added")
+            await cast.form()
+            nursery.start_soon(audience.watch_zone)
+            company = Company(cast, endpoints, nursery, screen, audience.note, places.zone)
+            for member in cast.all:
+                nursery.start_soon(tell, company, member)
+            with trio.move_on_after(max(0.0, duration_s - (clock.now().mono - began))):
+                await perform(company)
+        screen.closing(audience.writes)
+        nursery.cancel_scope.cancel()
+
+
+async def _cancel_on_signal(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
 
 
 async def _stop_after(instance: Instance, duration_s: float) -> None:
