@@ -185,6 +185,11 @@ class Zones:
             search.not_before_mono = float("-inf")
         self._search_due_mono = float("-inf")
 
+    def lay_down(self) -> None:
+        """The right to write passed to another, who tells what is wrong from now on."""
+        for zone in self.by_name.values():
+            zone.lay_down()
+
     def reread(self, names: AbstractSet[str]) -> None:
         """Somebody wants to know now: back-off is forgotten, and the zones of these owner names,
         or so called, are read again."""

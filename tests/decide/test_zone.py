@@ -42,6 +42,21 @@ def test_a_zone_that_reads_well_and_writes_badly_is_tried_ever_more_slowly(kind:
     assert "zone-error" not in world.kinds()
 
 
+@pytest.mark.parametrize("kind", ["conflict", "temporary", "unknown", "refused"])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_write_that_failed_wants_nobody_once_another_one_writes(kind: str, late: bool) -> None:
+    """Also when it ends after the right to write is gone, as one that was cut off does."""
+    world = published(A, B)
+    world.refuse_writes(Failure(kind, "no"))  # type: ignore[arg-type]
+    world.slow = late
+    world.vote_all({A: "down"})
+    world.wait(5)
+    world.feed(LeaseChanged(None))
+    world.finish_writes()
+    assert "zone-error" not in world.kinds()
+    assert world.status.zones["example.org"].error is None
+
+
 def test_a_first_conflict_is_answered_at_once() -> None:
     """Somebody else was quicker: read again and decide again."""
     world = published(A, B)
