@@ -262,7 +262,8 @@ class RaftElection:
         return await self._commands.lead(command)
 
     async def perform_here(self, command: Command, timeout_s: float) -> CommandReply:
-        """As the leader, for another member."""
+        """As the leader, for another member or somebody here; waits for the lease to begin."""
+        await self.elector.wait_lease()
         return await self._around.perform(command, timeout_s)
 
     async def read_here(self, path: str, parameters: Mapping[str, str]) -> bytes:
@@ -284,7 +285,7 @@ class RaftElection:
         """An operator's command, here or at the leader. Raises `CommandRefused`."""
         leader = await self._carrier.find_leader()
         if leader == self.node.member.id:
-            return await self._around.perform(command, timeout_s)
+            return await self.perform_here(command, timeout_s)
         return await self._carrier.ask_command(leader, command, timeout_s)
 
     def report(self, report: Report) -> None:

@@ -26,6 +26,8 @@ AGAIN_S_MIN, AGAIN_S_MAX = 10.0, 300.0
 """How long a leader that gave its lease up leads on without one, so that a zone that nobody here
 may write is not asked for again and again; doubled each time, forgotten after as long a calm."""
 LEAVE_S_MAX = 1.2
+LEASE_WAIT_S_MAX = 3.0
+"""How long a command waits for a new leader's lease, which begins after its predecessor's."""
 
 
 class Workers(Protocol):
@@ -118,6 +120,16 @@ class RaftElector:
             if self._clock.now().mono >= self._again_at:
                 self._again_at = math.inf
                 self._node.step_down()
+
+    async def wait_lease(self) -> None:
+        """Returns once this leader may write, or it is not to be expected any more: it leads no
+        more, gave the lease up, or reaches no majority."""
+        await trio.lowlevel.checkpoint()
+        with trio.move_on_after(LEASE_WAIT_S_MAX):
+            while self._published is None and self._leads(self._member.term):
+                if self._member.term == self._given_up:
+                    return
+                await self._node.wait_event()
 
     async def resign(self, reason: str) -> None:
         """Gives the lease up for the rest of this term; a while later also the leadership, so

@@ -12,6 +12,7 @@ from dnslb.election.raft import elector as elector_module
 from dnslb.election.raft.timings import LAN, promise_s
 from dnslb.errors import CommandRefused, StoreError, StoreUncertain
 from dnslb.model.checkpoint import GuardMemory, Owned, RecordDecisions, StoredState
+from dnslb.model.command import Command
 from dnslb.model.operator import Override, SetOverrides
 from dnslb.model.rrset import RRsetKey
 from tests.election.raft.house import House, street
@@ -348,3 +349,24 @@ async def test_the_guards_memory_ages_here_and_by_the_wall_while_nobody_looked(
         await made.open("c")
         await trio.sleep(3)
         assert c.states[-1][1] == pytest.approx(103.2, abs=1)
+
+
+@pytest.mark.parametrize("by_heir", [True, False])
+async def test_a_command_waits_until_a_new_leader_may_write(
+    autojump_clock: Clock, tmp_path: Path, by_heir: bool
+) -> None:
+    """Its lease begins after what was promised to the one before: a fraction of a second."""
+    async with street(tmp_path, "b", "c") as (made, a):
+        await trio.sleep(0.5)
+        made.isolate(a)
+        others = made.houses["b"], made.houses["c"]
+        while not (  # noqa: ASYNC110  # it is the instant before its first event that counts
+            heirs := [one for one in others if one.member.node.member.ready]
+        ):
+            await trio.sleep(0.01)
+        (heir,) = heirs
+        assert heir.lease is None
+        asked = heir if by_heir else others[heir is others[0]]
+        reply = await asked.member.perform(Command("sync", (), "eve"), 5)
+        assert reply.sentences == (f"done by {heir.name}",)
+        assert heir.lease is not None
