@@ -5,6 +5,7 @@ Each has its built-in agent; ``publisher`` and ``lbs`` stand in the configuratio
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from dnslbctl.client import Client, Failed
 from tests.system.named import free_port
 from tests.system.stage import CLI, CTL, PATIENCE_S, Endpoint
 
@@ -44,13 +46,20 @@ class Seat:
 
 
 class Cluster:
-    """``names`` run as members once `form` was called."""
+    """``names`` run as members once `form` was called. ``lb``: more keys of the load balancer."""
 
     def __init__(
-        self, directory: Path, *, publisher: str = "", endpoints: int = 0, size: int = 3
+        self,
+        directory: Path,
+        *,
+        publisher: str = "",
+        endpoints: int = 0,
+        size: int = 3,
+        lb: str = "up-after = 0.2",
     ) -> None:
         self.directory = directory
         self.publisher = publisher
+        self.lb = lb
         self.endpoints = [Endpoint() for _ in range(endpoints)]
         self.seats = {f"m{i}": Seat(directory, f"m{i}") for i in range(1, size + 1)}
 
@@ -64,7 +73,7 @@ class Cluster:
             f'{{ monitor = "http://127.0.0.1:{one.port}", address = "192.0.2.{i}" }}'
             for i, one in enumerate(self.endpoints, 1)
         )
-        lb = f'[lb."www.example.org"]\nup-after = 0.2\nendpoints = [{rows}]\n'
+        lb = f'[lb."www.example.org"]\n{self.lb}\nendpoints = [{rows}]\n'
         path = self.directory / f"{seat.name}.toml"
         path.write_text(
             f'election = "raft"\ninstance-identifier = "{seat.name}"\n'
@@ -87,7 +96,11 @@ class Cluster:
             self.wait(partial(self._answers, name))
 
     def _answers(self, name: str) -> bool:
-        return self.ctl(name, "status").returncode == 0
+        try:
+            self.status(name)
+        except Failed:
+            return False
+        return True
 
     def send_signal(self, name: str, number: int) -> None:
         process = self.seats[name].process
@@ -125,6 +138,13 @@ class Cluster:
     def ctl(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return _run(*CTL, "--socket", str(self.seats[name].socket), *arguments)
 
+    def client(self, name: str, timeout_s: float = 10.0) -> Client:
+        return Client(str(self.seats[name].socket), timeout_s)
+
+    def status(self, name: str) -> Any:
+        """Without a process for it; raises `Failed`."""
+        return self.client(name).get("/status").value
+
     def raft(self, name: str, *arguments: str) -> str:
         done = self.ctl(name, "raft", *arguments)
         assert done.returncode == 0, done.stderr
@@ -149,9 +169,9 @@ class Cluster:
             for seat in self.seats.values():
                 if seat.process is None or seat.name == but:
                     continue
-                done = self.ctl(seat.name, "--json", "status")
-                if done.returncode == 0 and json.loads(done.stdout)["role"] == "leader":
-                    found.append(seat.name)
+                with contextlib.suppress(Failed):
+                    if self.status(seat.name)["role"] == "leader":
+                        found.append(seat.name)
             return bool(found)
 
         self.wait(look)
