@@ -46,7 +46,8 @@ class Seat:
 
 
 class Cluster:
-    """``names`` run as members once `form` was called. ``lb``: more keys of the load balancer."""
+    """All seats run as members once `form` was called. ``lb``: more keys of the load balancer.
+    ``certificates``: name → the path of a pair without its ending, ca.crt beside it."""
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class Cluster:
     ) -> None:
         self.directory = directory
         self.publisher = publisher
+        self.certificates: dict[str, Path] = {}
         self.lb = lb
         self.endpoints = [Endpoint() for _ in range(endpoints)]
         self.seats = {f"m{i}": Seat(directory, f"m{i}") for i in range(1, size + 1)}
@@ -74,12 +76,16 @@ class Cluster:
             for i, one in enumerate(self.endpoints, 1)
         )
         lb = f'[lb."www.example.org"]\n{self.lb}\nendpoints = [{rows}]\n'
+        tls = ""
+        if (pair := self.certificates.get(seat.name)) is not None:
+            tls = f'raft-ca = "{pair.parent / "ca.crt"}"\nraft-crt = "{pair}.crt"\n'
+            tls += f'raft-key = "{pair}.key"\n'
         path = self.directory / f"{seat.name}.toml"
         path.write_text(
             f'election = "raft"\ninstance-identifier = "{seat.name}"\n'
             f'raft-address = "{seat.address}"\nraft-dir = "{self.directory}"\n'
             f'control-socket = "{seat.socket}"\nverify-servers = "off"\nport = {free_port()}\n'
-            f"zone-sync-interval-upload = 0.05\n{self.publisher}\n"
+            f"zone-sync-interval-upload = 0.05\n{tls}{self.publisher}\n"
             f"{lb if self.endpoints else ''}"
         )
         return path
