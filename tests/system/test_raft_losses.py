@@ -88,14 +88,21 @@ def all_up(cluster: Cluster, name: str) -> bool:
         return False
 
 
-def alike(cluster: Cluster) -> dict[str, str | None] | None:
+def wait_alike(cluster: Cluster) -> dict[str, str | None]:
     """The reasons that all members tell, once they agree and one leads."""
-    try:
-        told = [reasons(cluster, name) for name in cluster.seats]
-        leads = any(cluster.status(name)["role"] == "leader" for name in cluster.seats)
-    except Failed:
-        return None
-    return told[0] if leads and all(one == told[0] for one in told) else None
+    found: list[dict[str, str | None]] = []
+
+    def agreed() -> bool:
+        try:
+            told = [reasons(cluster, name) for name in cluster.seats]
+            leads = any(cluster.status(name)["role"] == "leader" for name in cluster.seats)
+        except Failed:
+            return False
+        found.append(told[0])
+        return leads and all(one == told[0] for one in told)
+
+    cluster.wait(agreed)
+    return found[-1]
 
 
 # ----------------------------------------------------------------------------- kill -9, at work
@@ -129,11 +136,8 @@ def test_what_was_acknowledged_outlives_kill_9(cluster: Cluster, rounds: int) ->
                 over.set()
             for ride in rides:
                 ride.result()
-        cluster.wait(lambda: alike(cluster) is not None)
-        found = alike(cluster)
-        assert found is not None
+        found = wait_alike(cluster)
         for one in steersmen:
             assert found[one.address] in one.wanted, f"{one}: {found}"
-            one.wanted = {found[one.address]}
     print(f"{rounds} rounds, {sum(one.acknowledged for one in steersmen)} acknowledged")
     assert all(one.acknowledged > rounds for one in steersmen)
