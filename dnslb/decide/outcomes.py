@@ -80,7 +80,8 @@ class Outcomes:
         if zone is None:
             return Noted()
         if not isinstance(result, Failure):
-            zone.take_reading(result, now)
+            if zone.take_reading(result, now):
+                self._writer.recognize(zone)
             return Noted(self._zones.names_in(zone.name))
         zone.take_read_failure(result, now)
         self._search_again(zone, result)

@@ -16,6 +16,7 @@ from dnslb.decide.gate import Gate
 from dnslb.decide.intents import Apply, Intent, Recall
 from dnslb.decide.journal import Journal
 from dnslb.decide.ledger import Ledger
+from dnslb.decide.ownership import is_as_left
 from dnslb.decide.planner import Ground, Planner, ZonePlan
 from dnslb.decide.publication import Publication
 from dnslb.decide.settings import Settings
@@ -236,6 +237,9 @@ class Writer:
                     zone.not_before_mono = max(zone.not_before_mono, now.mono + GATED_WAIT_S)
                 return
             self.ledger.failed(plan, result)
+            if zone is not None and result.kind in ("unknown", "temporary"):
+                left = {c.key: c.after.values if c.after else () for c in plan.changes}
+                zone.unsure.update(left)
             if zone is not None and result.kind == "refused":
                 zone.take_refusal(plan, result, now)
             elif zone is not None:
@@ -255,6 +259,19 @@ class Writer:
             if key in changed:
                 memory.guard.release(key, addresses)
                 self._store.settle(held_ids=[id_])
+
+    def recognize(self, zone: Zone) -> None:
+        """After a reading: what a write left whose end is not known is ours, also when a later
+        plan for the same RRset has another intention by now."""
+        memory = self._store.memory
+        for key in zone.unsure.keys() - zone.keys_under_way():
+            left, existing = zone.unsure.pop(key), zone.rrsets.get(key)
+            known = memory.owned.get(key)
+            if known is None or is_as_left(existing, known):
+                continue
+            if left == (existing.values if existing else ()):
+                ttl = existing.ttl if existing else known.ttl
+                memory.remember(key, Owned(zone.name, ttl, left))
 
     def verify(self, leads: bool, now: Now) -> list[Intent]:
         """What the verifier is to be told."""

@@ -23,7 +23,8 @@ from dnslb.model.status import ZoneView
 class Zone:
     """``stale``: what was read must be read again before anything is written. ``revision`` grows
     whenever ``rrsets`` changes. ``fence``: the token that was put into the marker here;
-    ``taking``: the one that is being put there. Reads and writes fail on their own: that a zone
+    ``taking``: the one that is being put there. ``unsure``: the addresses that a write left there
+    whose end is not known, if it was done. Reads and writes fail on their own: that a zone
     can be read says nothing of whether it can be written, so only a write, or nothing left to
     write, ends ``write_trouble`` and its back-off. ``reading_is_void``: what is being read was
     asked for under an older lease."""
@@ -40,6 +41,7 @@ class Zone:
     reading: bool = False
     reading_is_void: bool = False
     outstanding: dict[str, Plan] = field(default_factory=dict)
+    unsure: dict[RRsetKey, tuple[str, ...]] = field(default_factory=dict)
     fence: FencingToken | None = None
     taking: FencingToken | None = None
     fence_trouble: Trouble | None = None
@@ -95,10 +97,11 @@ class Zone:
         wait_s = backoff_s(self.fence_trouble.failures, failure)
         self.not_before_mono = max(self.not_before_mono, now.mono + wait_s)
 
-    def take_reading(self, reading: ZoneReading, now: Now) -> None:
+    def take_reading(self, reading: ZoneReading, now: Now) -> bool:
+        """Whether it counts."""
         if self.reading_is_void:
             self.reading = self.reading_is_void = False
-            return
+            return False
         self.revision += 1
         self.rrsets = dict(reading.rrsets)
         self.cnames = dict(reading.cnames)
@@ -108,6 +111,7 @@ class Zone:
         self.reading = False
         self.stale = now.mono < self.read_after_mono
         self.read_trouble = None
+        return True
 
     def take_receipt(self, plan: Plan, receipt: Receipt, now: Now) -> None:
         """The provider accepted the plan: what stands now is what the receipt says."""

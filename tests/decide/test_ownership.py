@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from dnslb.decide.events import LeaseChanged
 from tests.decide.world import World, balancer, settings
 
 WWW = "www.example.org"
-A, B, FOREIGN = "192.0.2.1", "192.0.2.2", "203.0.113.9"
+A, B, C, FOREIGN = "192.0.2.1", "192.0.2.2", "192.0.2.3", "203.0.113.9"
 
 
 def test_waiting_for_verdicts_adopts_nothing() -> None:
@@ -161,4 +162,29 @@ def test_what_is_wanted_again_while_a_write_is_under_way_does_not_make_that_drif
     world.wait(60)
     assert world.dns(WWW) == (A, B)
     assert "drift" not in " ".join(world.kinds())
+    assert not [text for kind, text in world.log if "somebody else" in text]
+
+
+@pytest.mark.parametrize("drift", ["restore", "report", "hold"])
+@pytest.mark.parametrize("landed", [True, False])
+@pytest.mark.parametrize("loses_lease", [True, False])
+def test_another_wish_while_a_write_is_under_way_does_not_make_that_drift(
+    landed: bool, drift: str, loses_lease: bool
+) -> None:
+    """The later plan has its own intention; what the first one left is ours all the same."""
+    world = World(settings(balancer(WWW, A, B, C), drift=drift)).start()
+    world.vote_all("up")
+    world.wait(5)
+    world.slow = True
+    world.vote_all({A: "down"})
+    world.wait(4)
+    world.vote_all({B: "down"})
+    world.slow = False
+    world.lose_answers(landed)
+    world.finish_writes()
+    if loses_lease:
+        world.feed(LeaseChanged(None))
+        world.feed(LeaseChanged(world.lease(1)))
+    world.wait(60)
+    assert world.dns(WWW) == (C,)
     assert not [text for kind, text in world.log if "somebody else" in text]
