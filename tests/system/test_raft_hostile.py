@@ -31,7 +31,7 @@ Attack = Callable[[str, random.Random], None]
 def connection(address: str) -> Iterator[socket.socket]:
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), timeout=5) as one:
+        with socket.create_connection((host, int(port)), timeout=2) as one:
             yield one
     except OSError:
         return  # it hung up on us, as it may
