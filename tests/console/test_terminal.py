@@ -224,6 +224,17 @@ def test_q_ends_it(daemon: Daemon) -> None:
     assert b"Traceback" not in terminal.output
 
 
+def test_a_terminal_that_is_gone_ends_it(daemon: Daemon) -> None:
+    """Nobody sees it any more, and nobody would find it on the host but by its load."""
+    terminal = Terminal(daemon)
+    terminal.until(b"NEEDS YOU")
+    os.close(terminal.master)
+    try:
+        assert terminal.process.wait(PATIENCE_S) == 128 + signal.SIGHUP
+    finally:
+        terminal.process.kill()
+
+
 def test_a_terminal_that_can_nothing_is_refused(daemon: Daemon) -> None:
     terminal = Terminal(daemon, TERM="dumb")
     assert terminal.finish() == 1
