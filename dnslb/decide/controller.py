@@ -275,7 +275,7 @@ class Controller:
         if not (self._dirty or self._plan_waits):
             self._plan(now)
         leads = self._lease is not None
-        if not leads and self._resigned is None:
+        if not (leads or self._settings.dry_run or self._resigned is not None):
             self._zones.lay_down()
         self._out += self._writer.verify(leads, now)
         self._out += self._journal.take()

@@ -105,9 +105,10 @@ class FormScreen(ModalScreen[None]):
             return
         name, value = found
         field = next(field for field in self._form.fields if field.name == name)
-        widget = self.query_one(f"#{name}", Input)
-        if widget.value == field.value:
-            widget.value = value
+        # None when the form was closed while it was being asked for.
+        for widget in self.query(f"#{name}").results(Input):
+            if widget.value == field.value:
+                widget.value = value
 
     def consider(self) -> None:
         """Judges anew: at each key, and whenever the picture changed."""
