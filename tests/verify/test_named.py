@@ -20,7 +20,7 @@ from tests.system.named import Named, NamedZone, StartNamed
 
 ZONE, WWW = "example.org", "www.example.org"
 KEY = RRsetKey(WWW, "A")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 OPEN = "allow-transfer { any; };"
 
 
