@@ -11,6 +11,13 @@
     │   └── StoreError         the state store could not make a change durable
     │       └── StoreUncertain nobody knows whether it did; look at what is in force
     ├── SourceError            theirs, temporary: a health source gives nothing usable
+    ├── KubernetesError        theirs: the API server of Kubernetes
+    │   ├── KubernetesConflict  the object is not as we read it, or there already: read again
+    │   ├── KubernetesRefusal   401, 403, no such namespace, not valid: a person has to act
+    │   ├── KubernetesTemporary unreachable, slow, 5xx: try again later; nothing was written
+    │   │   ├── KubernetesThrottled  429: come back after ``retry_after_s``
+    │   │   └── KubernetesUnknown    a write was sent, no answer: read again before anything else
+    │   └── KubernetesNonsense  an answer that cannot be read
     └── ProviderError          theirs: the DNS provider; the message is a sentence for an operator
         ├── ProviderTemporary  try again later (``retry_after_s`` when the provider said when)
         ├── ProviderRefusal    trying the same again cannot help until a person changes something
@@ -71,6 +78,38 @@ class StoreUncertain(StoreError):
 
 class SourceError(DnslbError):
     """A health source gives nothing usable."""
+
+
+class KubernetesError(DnslbError):
+    """The API server could not do what was asked; never to be read as "there is none"."""
+
+
+class KubernetesConflict(KubernetesError):
+    """Another has written meanwhile; read again and decide again."""
+
+
+class KubernetesRefusal(KubernetesError):
+    """The same request will be refused again until a person changes something."""
+
+
+class KubernetesTemporary(KubernetesError):
+    """Try again later; of a write: it was not carried out, but where it is `KubernetesUnknown`."""
+
+
+class KubernetesThrottled(KubernetesTemporary):
+    """Too many requests; ``retry_after_s`` in seconds when the server named a time."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class KubernetesUnknown(KubernetesTemporary):
+    """The write may be in force, now or soon, or never."""
+
+
+class KubernetesNonsense(KubernetesError):
+    """What came back is not what such a server says; of a read, since a write is then unknown."""
 
 
 class ProviderError(DnslbError):
