@@ -51,7 +51,7 @@ class Counters:
     )
     decided_to_applied_s: Histogram = field(
         default_factory=lambda: Histogram(
-            "dnslb_decision_to_publication_seconds",
+            "dnslb_decision_to_applied_seconds",
             "Time from a decision to the provider's acceptance of it.",
             SECONDS_BOUNDS,
         )

@@ -199,7 +199,7 @@ def test_the_daemon_s_own_counters() -> None:
     assert found["dnslb_loop_stall_seconds_max"] == {(): 0.5}
     assert found["dnslb_refused_total"] == {("control", "body_size"): 2}
     assert found["dnscontroller_dns_sync_time_bucket"][("40",)] == 1
-    assert found["dnslb_decision_to_publication_seconds_count"] == {(): 1}
+    assert found["dnslb_decision_to_applied_seconds_count"] == {(): 1}
     assert found["dnslb_build_info"] == {("0.1.0", "singleton", "file", "here"): 1}
 
 
