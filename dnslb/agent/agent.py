@@ -72,6 +72,11 @@ class Agent:
             for link in self._links:
                 await link.upstream.aclose()
 
+    def described(self) -> str:
+        """How its upstreams stand, in one line."""
+        stand = [link.described() for link in self._links]
+        return "; ".join(line for line in stand if line) or "no upstream has answered yet"
+
     async def _deliver(self, report: Report) -> None:
         self._newest.set(report)
         await trio.lowlevel.checkpoint()

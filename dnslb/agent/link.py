@@ -61,6 +61,15 @@ class Link:
     def url(self) -> str:
         return self.upstream.url
 
+    def described(self) -> str | None:
+        """How it stands, in one line; None when it was never asked for anything."""
+        for failure in self._failures.values():
+            return failure
+        if self.announced is None:
+            return None
+        told = "told of" if self.posts else "not told yet of"
+        return f"{self.url}: {told} {len(self.announced.monitors)} monitors"
+
     async def sync(self) -> bool:
         """Fetches the list; whether it is another than before. Raises `UpstreamError`."""
         with self._noted("the list"):

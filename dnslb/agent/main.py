@@ -29,6 +29,7 @@ from dnslb.agent.options import (
 from dnslb.agent.upstream import Upstream
 from dnslb.errors import LocalError
 from dnslb.net.clock import Clock
+from dnslb.net.sdnotify import Notifier
 from dnslb.net.tls import ReloadingContext, TlsError, TlsFiles, client_context
 from dnslb.sources.prober import Prober
 
@@ -64,7 +65,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 async def _run(options: Options, context: ReloadingContext) -> None:
-    clock = Clock()
+    clock, notifier = Clock(), Notifier.from_environment()
     links = [
         Link(Upstream(url, options.name, context.context), interval_s=options.interval_s)
         for url in options.upstreams
@@ -81,8 +82,12 @@ async def _run(options: Options, context: ReloadingContext) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(agent.run)
             log.info("agent %s started", options.name)
+            # Whether anybody is in reach is no part of being ready: an agent waits for that itself.
+            await notifier.insist_ready(agent.described())
+            nursery.start_soon(notifier.run, agent.described)
             async for number in signals:
                 log.info("agent %s stops: %s", options.name, signal.Signals(number).name)
+                notifier.stopping("stopping")
                 nursery.cancel_scope.cancel()
                 break
 

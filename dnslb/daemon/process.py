@@ -22,6 +22,7 @@ import trio
 from dnslb.daemon.config import Config
 from dnslb.daemon.instance import Instance
 from dnslb.daemon.reloading import reload
+from dnslb.daemon.supervision import described
 from dnslb.decide import reason
 from dnslb.errors import DnslbError
 from dnslb.net.sdnotify import Notifier
@@ -86,8 +87,7 @@ async def _main(config: Config, load: Load) -> None:
     async with trio.open_nursery() as nursery:
         # Before anything else, so that a signal during the start is not lost.
         await nursery.start(_heed_signals, instance, load, notifier)
-        if notifier.watchdog_s is not None:
-            nursery.start_soon(_feed_watchdog, notifier, notifier.watchdog_s)
+        nursery.start_soon(notifier.run, partial(described, instance))
         nursery.start_soon(_tell_ready, instance, notifier)
         await instance.run()
         log.info("stopped")
@@ -109,7 +109,7 @@ async def _tell_ready(instance: Instance, notifier: Notifier) -> None:
         config.control_socket,
         instance.doors.port,
     )
-    notifier.ready(lbs)
+    await notifier.insist_ready(described(instance))
 
 
 async def _heed_signals(
@@ -125,7 +125,7 @@ async def _heed_signals(
         async for number in signals:
             if number == signal.SIGHUP:
                 if not stopping:
-                    await reload(instance, load)
+                    await _reload(instance, load, notifier)
                 continue
             name = signal.Signals(number).name
             if stopping:
@@ -133,9 +133,19 @@ async def _heed_signals(
                 os._exit(1)
             stopping = True
             log.info("%s: stopping", name)
-            notifier.stopping()
+            notifier.stopping("stopping")
             _end_in_any_case()
             instance.stop()
+
+
+async def _reload(instance: Instance, load: Load, notifier: Notifier) -> None:
+    # Before the start is over the supervisor takes READY=1 for that.
+    started = instance.ready.is_set()
+    if started:
+        notifier.reloading()
+    await reload(instance, load)
+    if started:
+        await notifier.insist_ready(described(instance))
 
 
 def _end_in_any_case() -> None:
@@ -149,9 +159,3 @@ def _end_in_any_case() -> None:
 def _give_up() -> None:
     log.error("something did not end within %g s; ending without it", EXIT_S_MAX)
     os._exit(1)
-
-
-async def _feed_watchdog(notifier: Notifier, watchdog_s: float) -> None:
-    while True:
-        notifier.watchdog()
-        await trio.sleep(watchdog_s / 3)

@@ -65,6 +65,11 @@ def wall_s() -> float:
     return time.time()
 
 
+def monotonic_usec() -> int:
+    """Microseconds of CLOCK_MONOTONIC, by which systemd orders what it is told."""
+    return time.monotonic_ns() // 1000
+
+
 def wall_jump_s(before: Now, after: Now) -> float:
     """By how many seconds the wall clock was set between two readings; 0 when it only ran.
 
