@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
-from dnslb.model.checkpoint import Owned
+from dnslb.model.checkpoint import EARLIER_MAX, Owned
 from dnslb.model.rrset import RRset, RRsetKey
 
 Relation = Literal["ours", "new", "foreign", "drifted"]
@@ -42,7 +42,17 @@ def relation(
 def is_as_left(existing: RRset | None, owned: Owned | None) -> bool:
     """Whether the addresses that stand there are what we last wrote or were about to write."""
     values = existing.values if existing else ()
-    return owned is not None and values in (owned.values, owned.intended)
+    return owned is not None and values in owned.may_show
+
+
+def earlier_than(
+    intended: tuple[str, ...] | None, values: tuple[str, ...], known: Owned
+) -> tuple[tuple[str, ...], ...]:
+    """What writes before the one that intends ``intended`` may leave where ``values`` stand:
+    whoever takes over in the middle must know all of it as ours. The newest come first."""
+    before = () if known.intended is None else (known.intended,)
+    listed = dict.fromkeys((*before, *known.earlier))
+    return tuple(one for one in listed if one not in (values, intended))[:EARLIER_MAX]
 
 
 class RivalWatch:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from dnslb.decide import reason
 from dnslb.decide.intents import Intent, Verify
 from dnslb.decide.journal import Journal
+from dnslb.decide.ownership import is_as_left
 from dnslb.decide.settings import Settings
 from dnslb.decide.zone import Zone
 from dnslb.model.checkpoint import Owned
@@ -108,7 +109,7 @@ class Publication:
                 rrset, known = rrsets.get(key), owned.get(key)
                 if rrset is None or known is None or key in expected or key.name not in self._names:
                     continue
-                if rrset.values in (known.values, known.intended):
+                if is_as_left(rrset, known):
                     expected[key] = Expected(key, rrset, None, now.mono, now.wall)
                     self._changed.add(name)
             if not keys:

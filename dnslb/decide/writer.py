@@ -16,7 +16,7 @@ from dnslb.decide.gate import Gate
 from dnslb.decide.intents import Apply, Intent, Recall
 from dnslb.decide.journal import Journal
 from dnslb.decide.ledger import Ledger
-from dnslb.decide.ownership import is_as_left
+from dnslb.decide.ownership import earlier_than, is_as_left
 from dnslb.decide.planner import Ground, Planner, ZonePlan
 from dnslb.decide.publication import Publication
 from dnslb.decide.settings import Settings
@@ -191,8 +191,8 @@ class Writer:
                 values = known.values if change.cause == "drift" else values
                 ttl = known.ttl
             intended = change.after.values if change.after else ()
-            owned = Owned(zone.name, ttl, values, intended)
-            memory.remember(change.key, owned)
+            earlier = () if known is None else earlier_than(intended, values, known)
+            memory.remember(change.key, Owned(zone.name, ttl, values, intended, earlier))
         zone.needs_version = memory.version
 
     def _send(
@@ -250,9 +250,15 @@ class Writer:
             self.publication.expect(plan, zone, now)
         self.ledger.applied(plan, now)
         memory = self._store.memory
+        under_way = set() if zone is None else zone.keys_under_way()
         for change in plan.changes:
-            after = change.after
+            after, known = change.after, memory.owned.get(change.key)
             owned = Owned(plan.zone, after.ttl, after.values) if after else None
+            if change.key in under_way and known is not None:
+                # A later write of it is on its way: whoever takes over must know that one, too.
+                ttl, values = (after.ttl, after.values) if after else (known.ttl, ())
+                earlier = earlier_than(known.intended, values, known)
+                owned = Owned(plan.zone, ttl, values, known.intended, earlier)
             memory.remember(change.key, owned)
         changed = {change.key for change in plan.changes}
         for id_, (key, addresses) in approvals.items():

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from dnslb.model.operator import OperatorChange, OperatorState
 from dnslb.model.rrset import RRsetKey
 
+EARLIER_MAX = 4
+"""Intentions remembered of one RRset beside the newest; of more, the oldest are forgotten."""
 Member = tuple[str, str]
 """A published address: (load balancer, address)."""
 
@@ -19,14 +21,23 @@ Member = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class Owned:
     """An RRset known as ours: what we last wrote or adopted, and what we were about to write.
+    ``earlier``: what writes before that were to leave there, of which it is not known that they
+    were not done.
 
-    Empty values mean: known to be absent. A provider that shows either is as we left it.
+    Empty values mean: known to be absent. A provider that shows any of these is as we left it.
     """
 
     zone: str
     ttl: int
     values: tuple[str, ...]
     intended: tuple[str, ...] | None = None
+    earlier: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def may_show(self) -> tuple[tuple[str, ...], ...]:
+        """All that may stand there by our own doing."""
+        intended = () if self.intended is None else (self.intended,)
+        return (self.values, *intended, *self.earlier)
 
 
 @dataclass(frozen=True, slots=True)

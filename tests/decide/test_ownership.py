@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dnslb.decide.events import LeaseChanged
+from dnslb.decide.ownership import earlier_than
+from dnslb.model.checkpoint import EARLIER_MAX, Owned
+from dnslb.model.outcome import Failure
+from dnslb.model.rrset import RRsetKey
 from tests.decide.world import World, balancer, settings
 
 WWW = "www.example.org"
@@ -188,3 +194,93 @@ def test_another_wish_while_a_write_is_under_way_does_not_make_that_drift(
     world.wait(60)
     assert world.dns(WWW) == (C,)
     assert not [text for kind, text in world.log if "somebody else" in text]
+
+
+def overlapping(drift: str = "report") -> World:
+    """A and B and C are published. A dies, and while that write is under way B dies, too: what
+    that needs is stored and sent behind it."""
+    world = World(settings(balancer(WWW, A, B, C, max_withdraw=1.0), drift=drift)).start()
+    world.vote_all("up")
+    world.wait(5)
+    world.slow = True
+    world.vote_all({A: "down"})
+    world.wait(4)
+    world.vote_all({B: "down"})
+    world.wait(4)
+    assert [[c.after and c.after.values for c in p.changes] for p in world.waiting] == [
+        [(B, C)],
+        [(C,)],
+    ]
+    return world
+
+
+def heir_of(world: World) -> World:
+    """Another instance, which knows what is stored and what stands in DNS, and no more."""
+    heir = World(world.settings, records=world.records, state=world.state, now=world.now)
+    heir.start()
+    heir.vote_all({A: "down", B: "down", C: "up"})
+    heir.wait(8)
+    return heir
+
+
+@pytest.mark.parametrize("landed", [(A, B, C), (B, C), (C,)])
+@pytest.mark.parametrize("drift", ["restore", "report", "hold"])
+def test_an_heir_knows_every_write_that_may_have_landed_as_ours(
+    landed: tuple[str, ...], drift: str
+) -> None:
+    """The leader dies with two writes of one RRset under way; whichever of them were done."""
+    world = overlapping(drift)
+    world.publish(WWW, *landed)
+    heir = heir_of(world)
+    assert heir.dns(WWW) == (C,)
+    assert not [text for kind, text in heir.log if "somebody else" in text]
+    assert "drift" not in " ".join(heir.kinds())
+
+
+@pytest.mark.parametrize("b_state", ["up", "down"])
+def test_a_receipt_takes_nothing_back_of_what_a_later_write_intends(b_state: str) -> None:
+    """The first of two is answered and that is stored, while the second one is past the gate, and
+    perhaps not wanted any more, since B lives again."""
+    world = overlapping("report")
+    first, world.waiting = world.waiting[0], []
+    world.vote_all({B: b_state})
+    world.wait(400)
+    world.feed(world._write(first))
+    assert first in world.applied
+    known = world.state.checkpoint.owned[RRsetKey(WWW, "A")]
+    assert known.values == (B, C)
+    assert (C,) in known.may_show
+
+
+def test_what_no_write_can_have_left_is_drift_all_the_same() -> None:
+    world = overlapping("report")
+    world.publish(WWW, A, FOREIGN)
+    assert "drift" in heir_of(world).kinds()
+
+
+def test_intentions_that_were_never_carried_out_are_forgotten() -> None:
+    """Verdicts that change a hundred times while nothing can be written leave no hundred answers
+    to what may stand there; and a reading that shows it as wanted ends them all."""
+    world = World(settings(balancer(WWW, A, B, C, max_withdraw=1.0))).start()
+    world.vote_all("up")
+    world.wait(5)
+    world.refuse_writes(Failure("unknown", "sent, and no answer came"))
+    for dead in (A, B, C) * 4:
+        world.vote_all({A: "up", B: "up", C: "up"} | {dead: "down"})
+        world.wait(30)
+    [owned] = world.state.checkpoint.owned.values()
+    assert len(owned.earlier) <= EARLIER_MAX
+    world.refuse_writes(None)
+    world.vote_all("up")
+    world.wait(400)
+    assert world.state.checkpoint.owned[RRsetKey(WWW, "A")] == Owned("example.org", 60, (A, B, C))
+
+
+def test_earlier_intentions_are_few_and_none_is_told_twice() -> None:
+    known = Owned("example.org", 60, (A,))
+    for last in range(2, 20):
+        intended = (f"192.0.2.{last}",)
+        earlier = earlier_than(intended, known.values, known)
+        assert len(set(known.may_show)) == len(known.may_show)
+        known = replace(known, intended=intended, earlier=earlier)
+    assert known.earlier == tuple((f"192.0.2.{last}",) for last in (18, 17, 16, 15))
