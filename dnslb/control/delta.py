@@ -4,26 +4,33 @@ Pure. Load balancers' views are compared by identity, since the controller keeps
 something in it changes; votes are compared as bytes, since they may change places between agents
 without changing any verdict.
 
-Law: a delta applied to the older moment's picture gives the newer one's.
+Law: a delta applied to the older moment's picture gives the newer one's; what it costs follows
+what changed, not what there is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from dnslb.api import messages
 from dnslb.api.codec import to_time
 from dnslb.control import pieces, views
 from dnslb.control.votes import Votes
-from dnslb.model.cluster import ClusterView
+from dnslb.model.cluster import ClusterView, MemberView
 from dnslb.model.instant import Now
 from dnslb.model.loadbalancer import MonitorList
-from dnslb.model.status import AgentView, LoadBalancerView, LogEntry, Status
+from dnslb.model.status import AgentView, EndpointView, LoadBalancerView, LogEntry, Status
 
-ROWS_MAX = 500
-"""A delta with more rows than this would hold the loop: a snapshot is streamed instead."""
+LOOKED_PER_PIECE = 8
+"""Looking at a row for a difference costs so much less than telling it."""
 EVENTS_FIRST = 200
+_HEAD = attrgetter(
+    *("zone", "state", "published", "desired", "rule", "sentence", "frozen", "ttl"),
+    "min_published",
+)
+"""What `pieces.watch_head` shows."""
 _RUNNING = frozenset({"at", "uptime_seconds", "revision", "agents"})
 Place = tuple[str, int]
 
@@ -89,81 +96,136 @@ def snapshot_pieces(seq: int, sight: Sight) -> Iterator[bytes]:
     yield b"}\n\n"
 
 
-def delta_event(seq: int, delta: dict[str, object], now: Now) -> bytes:
-    """One event ``delta``; without content it is a heartbeat."""
-    data = pieces.to_json({"seq": seq, "at": to_time(now.wall), **delta})
-    return b"event: delta\nid: %d\ndata: " % seq + data + b"\n\n"
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What differs between two moments. ``parts``: the small keys of `messages.WatchDelta`;
+    ``views``: load balancers whose view is another; ``voted``: by name, endpoints on which an
+    agent changed its vote. Which rows that comes to is found while it is sent."""
+
+    old: Status
+    new: Status
+    now: Now
+    parts: dict[str, object]
+    views: tuple[LoadBalancerView, ...] = ()
+    voted: Mapping[str, frozenset[int]] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing that a reader could see; sent all the same it is a heartbeat."""
+        return not (self.parts or self.views or self.voted)
+
+    def pieces(self, seq: int) -> Iterator[bytes]:
+        """One event ``delta``, in pieces; an empty piece is a chance for others."""
+        head = pieces.to_json({"seq": seq, "at": to_time(self.now.wall), **self.parts})
+        yield b"event: delta\nid: %d\ndata: " % seq + head[:-1]
+        votes = Votes(self.new, self.now)
+        lbs: list[bytes] = []
+        yield from self._row_pieces(votes, lbs)
+        if lbs:
+            yield b',"lbs":{' + b",".join(lbs) + b"}"
+        yield b"}\n\n"
+
+    def _row_pieces(self, votes: Votes, lbs: list[bytes]) -> Iterator[bytes]:
+        """The key ``rows``, if any; what belongs below ``lbs`` is added there."""
+        per_piece = pieces.per_piece(self.new)
+        piece: list[bytes] = []
+        lead, looked = b',"rows":{', 0
+        for view in self._touched():
+            indexes = self._rows_of(view, votes, lbs)
+            for place, index in enumerate(indexes):
+                opening = b"," if place else lead + pieces.to_json(view.name) + b":{"
+                row = pieces.to_json(pieces.watch_row(view.endpoints[index], votes))
+                piece.append(opening + b'"%d":' % index + row)
+                if len(piece) >= per_piece:
+                    yield b"".join(piece)
+                    piece, looked = [], 0
+            if indexes:
+                piece.append(b"}")
+                lead = b","
+            looked += view.total
+            if looked >= LOOKED_PER_PIECE * per_piece:
+                yield b"".join(piece)
+                piece, looked = [], 0
+        yield b"".join(piece) + (b"}" if lead == b"," else b"")
+
+    def _touched(self) -> Iterator[LoadBalancerView]:
+        yield from self.views
+        other = self.voted.keys() - {view.name for view in self.views}
+        yield from (self.new.loadbalancers[name] for name in sorted(other))
+
+    def _rows_of(self, view: LoadBalancerView, votes: Votes, lbs: list[bytes]) -> list[int]:
+        """Places of the rows that are others; a load balancer with other endpoints is told whole
+        instead."""
+        voted = {i for i in self.voted.get(view.name, ()) if i < len(view.endpoints)}
+        known = self.old.loadbalancers.get(view.name)
+        if known is view:
+            return sorted(voted)
+        name = pieces.to_json(view.name) + b":"
+        changed = None if known is None else _changed_rows(known.endpoints, view.endpoints)
+        if known is None or changed is None:
+            rows = [pieces.watch_row(endpoint, votes) for endpoint in view.endpoints]
+            lbs.append(name + pieces.to_json({**pieces.watch_head(view), "rows": rows}))
+            return []
+        if _HEAD(known) != _HEAD(view):
+            lbs.append(name + pieces.to_json(pieces.watch_head(view)))
+        return sorted(voted.union(changed)) if voted else changed
 
 
-def delta_between(old: Sight, new: Sight, places: Places) -> dict[str, object] | None:
-    """The keys of `messages.WatchDelta` that changed; None: so much that a snapshot is due."""
-    delta: dict[str, object] = {}
+def delta_between(old: Sight, new: Sight, places: Places, *, ages: bool = True) -> Delta | None:
+    """None: what an agent's votes are cannot be compared, so a snapshot is due. ``ages``: whether
+    a member is told for nothing but how long ago it was heard, which is always another."""
+    parts: dict[str, object] = {}
     if old.message is not new.message and _lasting(old.message) != _lasting(new.message):
-        delta["status"] = _status(new)
+        parts["status"] = _status(new)
     if old.status.agents is not new.status.agents and old.status.agents != new.status.agents:
-        delta["agents"] = _agents(new)
-    if old.cluster.members != new.cluster.members:
-        delta["members"] = views.member_messages(new.cluster)
+        parts["agents"] = _agents(new)
+    if _members(old, ages=ages) != _members(new, ages=ages):
+        parts["members"] = views.member_messages(new.cluster)
     if old.status.changes != new.status.changes:
-        delta["changes"] = [views.change_message(change) for change in new.status.changes]
+        parts["changes"] = [views.change_message(change) for change in new.status.changes]
     if old.status.operator != new.status.operator:
-        delta["orders"] = views.order_messages(new.status)
+        parts["orders"] = views.order_messages(new.status)
     if events := _events(new, old.log_seq):
-        delta["events"] = events
-    if old.status is not new.status and not _add_rows(delta, old, new, places):
-        return None
-    return delta
-
-
-def _add_rows(delta: dict[str, object], old: Sight, new: Sight, places: Places) -> bool:
-    """Adds ``lbs``, ``rows`` and ``gone``; False when they would be too much."""
+        parts["events"] = events
+    if old.status is new.status:
+        return Delta(old.status, new.status, new.now, parts)
     monitors = _changed_votes(old.status, new.status)
     if monitors is None or (monitors and not places.knows(new.status)):
-        return False
+        return None
     before, after = old.status.loadbalancers, new.status.loadbalancers
-    changed = {place for index in monitors for place in places.of(index) if place[0] in after}
-    # Views are drawn when looked at: too many at once would hold the loop.
-    if sum(v.total for n, v in after.items() if before.get(n) is not v) > 4 * ROWS_MAX:
-        return False
-    whole: list[LoadBalancerView] = []
-    lbs: dict[str, messages.WatchLoadBalancer] = {}
-    for name, view in after.items():
-        known = before.get(name)
-        if known is view:
-            continue
-        if known is None or not _same_endpoints(known, view):
-            whole.append(view)
-            continue
-        if pieces.watch_head(known) != (head := pieces.watch_head(view)):
-            lbs[name] = head
-        pairs = enumerate(zip(known.endpoints, view.endpoints, strict=True))
-        changed.update((name, i) for i, (was, now) in pairs if was is not now and was != now)
-    if len(changed) + sum(len(view.endpoints) for view in whole) > ROWS_MAX:
-        return False
-    votes = Votes(new.status, new.now)
-    rows: dict[str, dict[str, messages.WatchRow]] = {}
-    for view in whole:
-        all_rows = [pieces.watch_row(endpoint, votes) for endpoint in view.endpoints]
-        lbs[view.name] = {**pieces.watch_head(view), "rows": all_rows}
-    for name, index in sorted(changed):
-        if "rows" not in lbs.get(name, {}) and index < len(after[name].endpoints):
-            row = pieces.watch_row(after[name].endpoints[index], votes)
-            rows.setdefault(name, {})[str(index)] = row
-    found = {"lbs": lbs, "rows": rows, "gone": [name for name in before if name not in after]}
-    delta.update({key: value for key, value in found.items() if value})
-    return True
+    if gone := [name for name in before if name not in after]:
+        parts["gone"] = gone
+    # A view is the same object until something in it changed.
+    changed = tuple(view for name, view in after.items() if before.get(name) is not view)
+    voted: dict[str, set[int]] = {}
+    for monitor in monitors:
+        for name, index in places.of(monitor):
+            if name in after:
+                voted.setdefault(name, set()).add(index)
+    frozen = {name: frozenset(indexes) for name, indexes in voted.items()}
+    return Delta(old.status, new.status, new.now, parts, changed, frozen)
 
 
-def _same_endpoints(old: LoadBalancerView, new: LoadBalancerView) -> bool:
-    if len(old.endpoints) != len(new.endpoints):
-        return False
-    pairs = zip(old.endpoints, new.endpoints, strict=True)
-    return all(a.endpoint is b.endpoint or a.endpoint == b.endpoint for a, b in pairs)
+def _members(sight: Sight, *, ages: bool) -> tuple[MemberView, ...]:
+    members = sight.cluster.members
+    return members if ages else tuple(replace(one, last_contact_s=None) for one in members)
+
+
+def _changed_rows(old: Sequence[EndpointView], new: Sequence[EndpointView]) -> list[int] | None:
+    """Places of those that are others than before; None when they are of other endpoints."""
+    if len(old) != len(new):
+        return None
+    changed = []
+    for index, (was, is_) in enumerate(zip(old, new, strict=True)):
+        if was is not is_ and was != is_:
+            if was.endpoint is not is_.endpoint and was.endpoint != is_.endpoint:
+                return None
+            changed.append(index)
+    return changed
 
 
 def _changed_votes(old: Status, new: Status) -> list[int] | None:
-    """Monitors on which an agent changed its vote; None when votes cannot be compared, or when
-    there are too many."""
+    """Monitors on which an agent changed its vote; None when votes cannot be compared."""
     if old.monitors is not new.monitors or len(old.agents) != len(new.agents):
         return None
     changed: set[int] = set()
@@ -176,8 +238,6 @@ def _changed_votes(old: Status, new: Status) -> list[int] | None:
             a, b = was.report.votes, now.report.votes
             if a is not b and a != b:
                 changed.update(i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y)
-                if len(changed) > ROWS_MAX:
-                    return None
     return sorted(changed)
 
 

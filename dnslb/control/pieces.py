@@ -35,7 +35,8 @@ def to_json(value: object) -> bytes:
         return _patient.encode(value).encode("utf-8", "replace")
 
 
-def _per_piece(status: Status) -> int:
+def per_piece(status: Status) -> int:
+    """How many endpoints."""
     return max(VOTES_PER_PIECE // (len(status.agents) + 1), 1)
 
 
@@ -45,7 +46,7 @@ def endpoint_pieces(
     """The list of `messages.Endpoint`; only those of load balancer ``lb``, and only those that
     an operator who writes ``called`` means."""
     votes = Votes(status, now)
-    per_piece = _per_piece(status)
+    at_once = per_piece(status)
     lead = b"["
     piece: list[bytes] = []
     for view in status.loadbalancers.values():
@@ -54,7 +55,7 @@ def endpoint_pieces(
         for endpoint in view.endpoints:
             if called is None or endpoint.endpoint.is_called(called):
                 piece.append(to_json(endpoint_message(view.name, endpoint, votes.of(endpoint))))
-            if len(piece) >= per_piece:
+            if len(piece) >= at_once:
                 yield lead + b",\n".join(piece)
                 lead = b",\n"
                 piece = []
@@ -112,7 +113,7 @@ def watch_head(view: LoadBalancerView) -> messages.WatchLoadBalancer:
 
 def watch_lb_pieces(status: Status, votes: Votes) -> Iterator[bytes]:
     """``{"name":{...,"rows":[...]},...}`` over all load balancers."""
-    per_piece = _per_piece(status)
+    at_once = per_piece(status)
     piece: list[bytes] = [b"{"]
     rows = 0
     for number, view in enumerate(status.loadbalancers.values()):
@@ -121,7 +122,7 @@ def watch_lb_pieces(status: Status, votes: Votes) -> Iterator[bytes]:
         for index, endpoint in enumerate(view.endpoints):
             piece.append((b"," if index else b"") + to_json(watch_row(endpoint, votes)))
             rows += 1
-            if rows >= per_piece:
+            if rows >= at_once:
                 yield b"".join(piece)
                 piece, rows = [], 0
         piece.append(b"]}")

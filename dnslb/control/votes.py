@@ -8,6 +8,7 @@ Law: an agent without a fresh report votes unknown, whatever it said last.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Final
 
 from dnslb.api.messages import AgentVote, Vote
@@ -16,6 +17,7 @@ from dnslb.model.status import AgentView, EndpointView, Status
 
 WORDS: Final[tuple[Vote, Vote, Vote]] = ("unknown", "up", "down")
 LETTERS: Final = "?ud"
+_TO_LETTERS: Final = LETTERS.encode().ljust(256, b"?")
 
 
 class Votes:
@@ -28,6 +30,20 @@ class Votes:
             None if agent.seen_mono is None else round(max(now.mono - agent.seen_mono, 0.0), 3)
             for agent in status.agents
         ]
+
+    @cached_property
+    def _letters(self) -> list[str]:
+        """For each agent a letter for each monitor; "" where they have to be found one by one."""
+        found = []
+        for agent in self._agents:
+            report = agent.report
+            if report is None or not agent.fresh:
+                found.append("?" * len(self._monitors))
+            elif report.monitors is self._monitors:
+                found.append(report.votes.translate(_TO_LETTERS).decode("ascii"))
+            else:
+                found.append("")
+        return found
 
     def _vote(self, agent: AgentView, monitor_index: int | None) -> tuple[int | None, str]:
         """The last word of an agent on a monitor, None without any, and its message."""
@@ -55,7 +71,12 @@ class Votes:
 
     def letters(self, view: EndpointView) -> str:
         """The same as one letter for each agent: u, d or ?."""
+        index = view.monitor_index
+        if index is None:
+            return "?" * len(self._agents)
         return "".join(
-            LETTERS[self._vote(agent, view.monitor_index)[0] or 0] if agent.fresh else "?"
-            for agent in self._agents
+            [
+                letters[index] if letters else LETTERS[self._vote(agent, index)[0] or 0]
+                for letters, agent in zip(self._letters, self._agents, strict=True)
+            ]
         )

@@ -14,8 +14,9 @@ from collections.abc import AsyncGenerator
 
 import trio
 
-from dnslb.control.delta import Places, Sight, delta_between, delta_event, snapshot_pieces
+from dnslb.control.delta import Places, Sight, delta_between, snapshot_pieces
 from dnslb.control.views import InstanceInfo, status_message
+from dnslb.model.cluster import ClusterView
 from dnslb.net.clock import Clock
 from dnslb.ports.cluster import Cluster
 from dnslb.ports.operations import Operations
@@ -52,22 +53,27 @@ class Watchers:
                 yield piece
             await self._learn(sent)
             said_at, taken_at = sent.now.mono, self._clock.now().mono
+            aged_at = said_at
             while not closing.is_set():
                 await self._wait_news(sent, said_at + HEARTBEAT_S)
                 newest = self._sight()
                 late = taken_at - said_at > LATE_S
-                delta = None if late else delta_between(sent, newest, self._places)
+                ages = newest.now.mono >= aged_at + HEARTBEAT_S
+                delta = None if late else delta_between(sent, newest, self._places, ages=ages)
                 sent = newest
-                if delta == {} and newest.now.mono < said_at + HEARTBEAT_S:
-                    continue  # nothing that a reader could see
+                if delta and delta.is_empty and newest.now.mono < said_at + HEARTBEAT_S:
+                    continue
                 seq += 1
                 said_at = newest.now.mono
-                if delta is None:
-                    for piece in snapshot_pieces(seq, newest):
+                aged_at = said_at if ages else aged_at
+                parts = delta.pieces(seq) if delta else snapshot_pieces(seq, newest)
+                for piece in parts:
+                    if piece:
                         yield piece
+                    else:
+                        await trio.lowlevel.checkpoint()
+                if not delta:
                     await self._learn(newest)
-                else:
-                    yield delta_event(seq, delta, newest.now)
                 taken_at = self._clock.now().mono
         finally:
             self.count -= 1
@@ -86,7 +92,7 @@ class Watchers:
         """This moment; the rendered status is kept as long as what it shows is the same."""
         status, log = self._operations.status, self._operations.log
         cluster, now, last = self._cluster.view(), self._clock.now(), self._newest
-        if last is not None and last.status is status.value and last.cluster == cluster:
+        if last is not None and last.status is status.value and _alike(last.cluster, cluster):
             message = last.message
         else:
             message = status_message(self._info, status.value, cluster, now)
@@ -100,3 +106,8 @@ class Watchers:
             now=now,
         )
         return self._newest
+
+
+def _alike(a: ClusterView, b: ClusterView) -> bool:
+    """Whether a rendered status says the same of both."""
+    return (a.role, a.term, a.leader, a.cluster_id) == (b.role, b.term, b.leader, b.cluster_id)

@@ -69,6 +69,14 @@ def once(call: Callable[[], object]) -> list[float]:
     return [(time.perf_counter() - began) * 1e3]
 
 
+def delta_turns_ms(before: Sight, after: Sight, places: Places) -> list[float]:
+    began = time.perf_counter()
+    delta = delta_between(before, after, places)
+    found_ms = (time.perf_counter() - began) * 1e3
+    assert delta is not None
+    return [found_ms, *turns_ms(delta.pieces(1))]
+
+
 def naive(of: World) -> str:
     votes = Votes(of.status, of.now)
     rows = [
@@ -97,8 +105,7 @@ def measure_shape(of: World) -> None:
     monitors = of.status.monitors.monitors
     for count in (1, 200):
         of.vote("agent-0", {m.host: "down" for m in monitors[: count * 2 : 2]})
-        delta = partial(delta_between, before, sight(of), places)
-        show(f"watch: delta of {count} votes", partial(once, delta))
+        show(f"watch: delta of {count} votes", partial(delta_turns_ms, before, sight(of), places))
 
 
 def main() -> None:

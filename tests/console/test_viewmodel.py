@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from dnslb.api.messages import WATCH_ROW
-from dnslb.control.delta import Places, Sight, delta_between, delta_event, snapshot_pieces
+from dnslb.control.delta import Places, Sight, delta_between, snapshot_pieces
 from dnslb.model.report import DOWN, UNKNOWN, UP
 from dnslb.model.status import LoadBalancerView, Status
 from dnslb.model.verdict import VerdictState
@@ -28,7 +28,7 @@ def events(before: Sight, after: Sight, places: Places, seq: int) -> dict[str, A
     delta = delta_between(before, after, places)
     if delta is None:
         return parsed(b"".join(snapshot_pieces(seq, after)))
-    return parsed(delta_event(seq, delta, after.now))
+    return parsed(b"".join(delta.pieces(seq)))
 
 
 def parsed(event: bytes) -> dict[str, Any]:
