@@ -249,7 +249,7 @@ def members_page(members: Sequence[messages.Member], terminal: Terminal) -> list
             f"{member['id']} (here)" if member["self"] else member["id"],
             member["role"],
             member["suffrage"],
-            duration(member["last_contact_seconds"]) if not member["self"] else "-",
+            _heard(member),
             "-" if member["lag"] is None else f"{member['lag']:,}",
             member["version"],
             member["config_digest"][:8],
@@ -259,6 +259,12 @@ def members_page(members: Sequence[messages.Member], terminal: Terminal) -> list
     ]
     header = ("MEMBER", "ROLE", "SUFFRAGE", "HEARD", "BEHIND", "VERSION", "CONFIG", "ADDRESS")
     return table(header, rows, terminal, right=(3, 4))
+
+
+def _heard(member: messages.Member) -> Cell:
+    heard = "-" if member["self"] else duration(member["last_contact_seconds"])
+    # A daemon of before does not say it.
+    return (f"{heard}, lost", BAD) if member.get("reached") is False else heard
 
 
 def endpoints_page(

@@ -157,6 +157,7 @@ class Member(TypedDict):
     last_contact_seconds: float | None
     match_index: int | None
     lag: int | None
+    reached: bool | None
     version: str
     config_digest: str
 

@@ -202,6 +202,7 @@ def member_messages(cluster: ClusterView) -> list[messages.Member]:
             "last_contact_seconds": member.last_contact_s,
             "match_index": member.match_index,
             "lag": member.lag,
+            "reached": member.reached,
             "version": member.version,
             "config_digest": member.config_digest,
         }

@@ -12,6 +12,10 @@ Suffrage = Literal["voter", "nonvoter", "staging"]
 
 @dataclass(frozen=True, slots=True)
 class MemberView:
+    """``last_contact_s``, ``match_index``, ``lag``: as the leader knows them, which tells them to
+    all; of the leader itself, since it was last heard here. ``reached``: whether it takes part, by
+    the leader's word, without one by whether it is connected here; None: nobody can say."""
+
     id: str
     address: str
     suffrage: Suffrage
@@ -22,6 +26,7 @@ class MemberView:
     last_contact_s: float | None = None
     match_index: int | None = None
     lag: int | None = None
+    reached: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

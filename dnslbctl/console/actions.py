@@ -244,12 +244,12 @@ class Actions(App[None]):
     async def _index(self) -> tuple[str, str] | None:
         """The index of the configuration that the operator sees: whoever changed it meanwhile
         makes the daemon refuse."""
+        asked = {"command": "get_configuration", "arguments": []}
         try:
-            reply = await self.client.post("/raft", {"command": "stats", "arguments": []})
+            index = str((await self.client.post("/raft", asked)).value["values"]["index"])
         except Failed:
             return None  # 0 stands there, and says what it means
-        index = str(reply.value["values"].get("latest_configuration_index"))
-        return (membership.PREVIOUS, index) if index.isdecimal() else None
+        return membership.PREVIOUS, index
 
     async def action_add_voter(self) -> None:
         if self._administers():

@@ -17,8 +17,6 @@ from dnslbctl.output import Terminal, plain
 from dnslbctl.pages import FORCED, difference
 from dnslbctl.viewmodel import Balancer, Key, Picture, Row
 
-LOST_AFTER_S = 3.0
-"""A member unheard for so long is lost: ten heartbeats and more, also of the slow profile."""
 BEHIND_ENTRIES = 100
 """So many entries behind, and more, a member is catching up."""
 VERDICTS = {"up": ("good", "ok"), "down": ("bad", "bad"), "unknown": ("unknown", "warn")}
@@ -249,12 +247,12 @@ class Rows:
 
 def condition(member: messages.Member) -> tuple[str, str, str]:
     """A member's state as mark, word and tone."""
-    heard = member["last_contact_seconds"]
     if member["self"]:
         return "good", "here", "ok"
-    if heard is None:
+    reached = member.get("reached")  # a daemon of before does not say it
+    if reached is None:
         return "unknown", "not seen", "dim"
-    if heard > LOST_AFTER_S:
+    if not reached:
         return "bad", "lost", "bad"
     if (member["lag"] or 0) >= BEHIND_ENTRIES:
         return "warn", "catching up", "warn"

@@ -14,7 +14,7 @@ from dnslb.model.cluster import ClusterCommand, ClusterReply, ClusterView, Membe
 from dnslbctl.raftwords import COMMANDS
 from tests.doubles.operations import Shown
 
-LOST_S = 3.0
+_LOCAL = frozenset({"get_configuration", "snapshot", "stats"})
 
 
 def _lines(**values: object) -> ClusterReply:
@@ -35,7 +35,7 @@ class Cluster:
         if names is None or len(names) != len(command.arguments):
             raise CommandRefused(f"{command.name}: wrong words {command.arguments}")
         given = dict(zip(names, command.arguments, strict=True))
-        if self.view.leader is None and command.name not in ("stats", "snapshot"):
+        if self.view.leader is None and command.name not in _LOCAL:
             raise CommandRefused("no leader is known")
         handler: Any = getattr(self, f"_{command.name}", None)
         if handler is None:
@@ -75,7 +75,9 @@ class Cluster:
         taken = [m for m in self.view.members if m.address == address and m.id != id]
         if taken:
             raise CommandRefused(f"{address} is the address of {taken[0].id}")
-        new = MemberView(id, address, suffrage, "follower", False, "0.1.0", "abcdef0123", 0.1)
+        new = MemberView(
+            id, address, suffrage, "follower", False, "0.1.0", "abcdef0123", 0.1, 0, 0, True
+        )
         rest = tuple(m for m in self.view.members if m.id != id)
         return self._changed((*rest, new))
 
@@ -87,7 +89,7 @@ class Cluster:
 
     def _check_rest(self, id: str) -> None:  # noqa: A002
         rest = [m for m in self.view.members if m.suffrage == "voter" and m.id != id]
-        lost = sum((m.last_contact_s or 0.0) > LOST_S for m in rest)
+        lost = sum(m.reached is False for m in rest)
         if len(rest) - lost < len(rest) // 2 + 1:
             raise CommandRefused(f"without {id} the rest could not elect a leader")
 
@@ -116,7 +118,7 @@ class Cluster:
             raise CommandRefused(f"{id} is at {member.address}, not at {address}")
         if member.suffrage != "voter":
             raise CommandRefused(f"{id} is no voter")
-        if (member.last_contact_s or 0.0) > LOST_S:
+        if member.reached is False:
             raise CommandRefused(f"{id} did not take over in time; fra-1 leads again")
         term = (self.view.term or 0) + 1
         self._shown.members = replace(
@@ -131,7 +133,18 @@ class Cluster:
         return _lines(id=id, address=address, term=term)
 
     def _stats(self) -> ClusterReply:
-        return _lines(state="LEADER", latest_configuration_index=self.index)
+        return _lines(state="LEADER", latest_configuration="[]")
+
+    def _get_configuration(self) -> ClusterReply:
+        servers = [
+            {"suffrage": one.suffrage.upper(), "id": one.id, "address": one.address}
+            for one in self.view.members
+        ]
+        lines = tuple(
+            f'suffrage: {one["suffrage"]} id: "{one["id"]}" address: "{one["address"]}"'
+            for one in servers
+        )
+        return ClusterReply(lines, {"servers": servers, "index": self.index})
 
     def _snapshot(self) -> ClusterReply:
         return ClusterReply(("ok",), {"ok": True})

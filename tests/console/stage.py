@@ -121,13 +121,13 @@ RAFT = ClusterView(
     leader=("fra-1", "10.20.1.5:3648"),
     members=(
         MemberView("fra-1", "10.20.1.5:3648", "voter", "leader", True, "0.1.0", "abcdef0123",
-                   None, 184_207, 0),
+                   None, 184_207, 0, True),
         MemberView("fra-2", "10.20.2.5:3648", "voter", "follower", False, "0.1.0", "abcdef0123",
-                   0.1, 184_207, 0),
+                   0.1, 184_207, 0, True),
         MemberView("ams-3", "10.20.3.5:3648", "voter", "follower", False, "0.1.0", "abcdef0123",
-                   312.0, 182_166, 2041),
+                   312.0, 182_166, 2041, False),
         MemberView("waw-4", "10.20.4.5:3648", "nonvoter", "follower", False, "0.2.0", "fedcba9876",
-                   0.2, 184_089, 118),
+                   0.2, 184_089, 118, True),
     ),
 )  # fmt: skip
 K8S = ClusterView(
@@ -135,7 +135,17 @@ K8S = ClusterView(
     term=12,
     leader=("dnslb-7d9f-x2x1", ""),
     members=(
-        MemberView("dnslb-7d9f-x2x1", "", "voter", "leader", False, "0.1.0", "abcdef0123", 1.2),
+        MemberView(
+            "dnslb-7d9f-x2x1",
+            "",
+            "voter",
+            "leader",
+            False,
+            "0.1.0",
+            "abcdef0123",
+            1.2,
+            reached=True,
+        ),
         MemberView("fra-1", "", "voter", "standby", True, "0.1.0", "abcdef0123"),
     ),
 )

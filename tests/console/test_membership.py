@@ -89,7 +89,9 @@ def test_an_order_arrives_and_its_outcome_is_told(daemon: Daemon) -> None:
             await back(hands)
 
     drive(daemon.path, hand)
-    sent = [(c.name, c.arguments) for c in cluster.cluster_commands if c.name != "stats"]
+    sent = [
+        (c.name, c.arguments) for c in cluster.cluster_commands if c.name != "get_configuration"
+    ]
     assert sent == [(name, arguments) for _, name, arguments, _ in ORDERS]
 
 
@@ -103,7 +105,7 @@ def test_a_form_cancelled_sends_nothing(daemon: Daemon) -> None:
             await back(hands)
 
     drive(daemon.path, hand)
-    assert {c.name for c in daemon.shown.cluster_commands} == {"stats"}
+    assert {c.name for c in daemon.shown.cluster_commands} == {"get_configuration"}
 
 
 def test_who_changed_the_configuration_meanwhile_makes_it_refuse(daemon: Daemon) -> None:

@@ -42,6 +42,7 @@ CHANGE_KEYS = {
     *("not_before", "attempts", "error", "applied_at", "published_at"),
 }
 MEMBER_KEYS = {
+    "reached",
     *("id", "address", "suffrage", "role", "self", "last_contact_seconds", "match_index", "lag"),
     *("version", "config_digest"),
 }

@@ -284,15 +284,16 @@ pause  example.org                          lee  for 10m00s more  provider moves
 def test_members() -> None:
     cluster = ClusterView("leader", 3, ("a", "10.0.0.1:1"), (
         MemberView("a", "10.0.0.1:1", "voter", "leader", True, "0.1.0", "abcdef0123"),
-        MemberView("b", "10.0.0.2:1", "voter", "follower", False, "0.1.0", "abcdef01", 1.4, 9, 20),
+        MemberView("b", "10.0.0.2:1", "voter", "follower", False, "0.1.0", "abcdef01", 1.4, 9, 20,
+                   reached=False),
         MemberView("c", "10.0.0.3:1", "nonvoter", "follower", False, "0.0.9"),
     ))  # fmt: skip
     rows: Any = views.member_messages(cluster)
     expected = """
-MEMBER    ROLE      SUFFRAGE  HEARD  BEHIND  VERSION  CONFIG    ADDRESS
-a (here)  leader    voter         -       -  0.1.0    abcdef01  10.0.0.1:1
-b         follower  voter      1.4s      20  0.1.0    abcdef01  10.0.0.2:1
-c         follower  nonvoter  never       -  0.0.9              10.0.0.3:1
+MEMBER    ROLE      SUFFRAGE       HEARD  BEHIND  VERSION  CONFIG    ADDRESS
+a (here)  leader    voter              -       -  0.1.0    abcdef01  10.0.0.1:1
+b         follower  voter     1.4s, lost      20  0.1.0    abcdef01  10.0.0.2:1
+c         follower  nonvoter       never       -  0.0.9              10.0.0.3:1
 """
     assert screen(pages.members_page(rows, WIDE)) == expected
 

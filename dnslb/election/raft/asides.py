@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from dnslb.election.raft.membership import MEMBERS_MAX
 from dnslb.errors import InvalidValue
 from dnslb.model.cluster import ClusterCommand, ClusterReply
 from dnslb.model.command import Command, CommandReply
@@ -98,6 +99,23 @@ class Needs(_Aside, frozen=True, tag="needs"):
     rows: Annotated[tuple[Need, ...], Meta(max_length=NEEDS_MAX)]
 
 
+class Standing(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """How a member stands with the leader: ``age_s`` since its newest answer, None without any;
+    ``match``: up to where it has the leader's log."""
+
+    id: Name
+    age_s: Age | None
+    match: Annotated[int, Meta(ge=0)]
+    reached: bool | None
+
+
+class Standings(_Aside, frozen=True, tag="standings"):
+    """How each of the others stands; ``last``: the end of the leader's log."""
+
+    last: Annotated[int, Meta(ge=0)]
+    rows: Annotated[tuple[Standing, ...], Meta(max_length=MEMBERS_MAX)]
+
+
 class Answered(_Aside, frozen=True, tag="answered"):
     """What came of the ticket: one of the four. ``refusal`` is a sentence; ``leaderless``: the
     one who was asked does not lead (any more)."""
@@ -111,7 +129,7 @@ class Answered(_Aside, frozen=True, tag="answered"):
 
 
 Question = AskRaft | AskCommand | AskRead
-Aside = Facts | Monitors | Handed | Needs | Question | Answered
+Aside = Facts | Monitors | Handed | Needs | Standings | Question | Answered
 
 to_bytes = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Aside).decode
@@ -128,6 +146,8 @@ def from_bytes(data: bytes) -> Aside:
         ages = (aside.age_s, aside.told_age_s or 0.0)
     elif isinstance(aside, Needs):
         ages = tuple(row.age_s for row in aside.rows)
+    elif isinstance(aside, Standings):
+        ages = tuple(row.age_s or 0.0 for row in aside.rows)
     if not all(map(math.isfinite, ages)):
         raise InvalidValue("an age is not a number of seconds")
     return aside

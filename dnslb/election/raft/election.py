@@ -26,6 +26,7 @@ from dnslb.election.raft.asides import (
     Handed,
     Monitors,
     Needs,
+    Standings,
 )
 from dnslb.election.raft.carry import Carrier
 from dnslb.election.raft.commands import Commands, Parts
@@ -236,6 +237,8 @@ class RaftElection:
                 self.source.hear(peer, aside)
             case Needs():
                 self.outlook.hear_needs(peer, aside)
+            case Standings():
+                self.outlook.contacts.hear(peer, aside)
             case AskRaft() | AskCommand() | AskRead() | Answered():
                 self._carrier.hear(peer, aside)
 

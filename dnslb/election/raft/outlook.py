@@ -14,6 +14,7 @@ import trio
 
 from dnslb.election.raft.admin import Administration
 from dnslb.election.raft.asides import NEEDS_MAX, Aside, Facts, Need, Needs
+from dnslb.election.raft.contact import Contacts
 from dnslb.election.raft.elector import Note
 from dnslb.election.raft.membership import Member, majority
 from dnslb.election.raft.node import RaftNode
@@ -62,6 +63,7 @@ class Outlook:
         self._clock = clock
         self._note = note
         self._send = send
+        self.contacts = Contacts(node, clock, send)
         self._needs: tuple[str, Needs] = ("", Needs(()))
         self._sent: dict[str, tuple[Attention, ...]] = {}
         self.needs: Sequence[Attention] = ()
@@ -108,9 +110,9 @@ class Outlook:
 
     def view(self) -> ClusterView:
         member = self._node.member
-        configuration, now = member.configuration, self._clock.now().mono
+        configuration = member.configuration
         leader = configuration.find(member.leader) if member.leader is not None else None
-        views = [self._member_view(one, now) for one in configuration.members]
+        views = [self._member_view(one) for one in configuration.members]
         if configuration.find(member.id) is None:
             us = self._me
             views.append(
@@ -126,23 +128,16 @@ class Outlook:
             cluster_id=configuration.cluster_id or None,
         )
 
-    def _member_view(self, one: Member, now: float) -> MemberView:
+    def _member_view(self, one: Member) -> MemberView:
         member = self._node.member
-        is_self, leads = one.id == member.id, member.role == "leader"
+        is_self = one.id == member.id
         facts = self._facts.get(one.id, Facts("", ""))
         if is_self:
             facts = Facts(self._me.version, self.digest)
         suffrage: Suffrage = one.suffrage
         if suffrage == "nonvoter" and one.id in self._admin.staged:
             suffrage = "staging"
-        heard_at: float | None = None
-        match: int | None = None
-        if is_self:
-            match = member.journal.last
-        elif leads:
-            heard_at, match = member.heard_at(one.id), member.match_of(one.id)
-        elif one.id == member.leader:
-            heard_at = member.last_contact_at
+        contact = self.contacts.of(one.id)
         role: Role = "leader" if one.id == member.leader else "follower"
         return MemberView(
             id=one.id,
@@ -152,9 +147,10 @@ class Outlook:
             is_self=is_self,
             version=facts.version,
             config_digest=facts.digest,
-            last_contact_s=None if heard_at is None else max(0.0, now - heard_at),
-            match_index=match,
-            lag=max(0, member.journal.last - match) if leads and match is not None else None,
+            last_contact_s=contact.heard_s,
+            match_index=contact.match,
+            lag=contact.lag,
+            reached=contact.reached,
         )
 
     # -------------------------------------------------------------------------------- events
@@ -185,6 +181,7 @@ class Outlook:
     async def run(self, notices: Noticeboard) -> None:
         while True:
             self._tell_needs()
+            self.contacts.tell()
             self._tell(notices)
             await trio.sleep(LOOK_S)
 
