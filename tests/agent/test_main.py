@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -67,10 +69,14 @@ async def test_a_signal_ends_it_with_0(
     healthd = GoHealthd(authority.issue("127.0.0.1", name="server"), ["none://192.0.2.1:80"])
     await nursery.start(healthd.serve)
     arguments = flags(authority.issue(common_name="fra-1"), healthd.url)
+    supervisor = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    supervisor.bind(str(tmp_path / "notify"))
+    supervisor.setblocking(False)
     process = await trio.lowlevel.open_process(
         [sys.executable, "-W", "error", "-c", START, "-name", "fra-1", "-json-logging", *arguments],
         stderr=subprocess.PIPE,
         cwd=ROOT,
+        env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
     )
     try:
         with trio.fail_after(20):
@@ -85,6 +91,11 @@ async def test_a_signal_ends_it_with_0(
     assert [line["level"] for line in lines] == ["info"] * len(lines)
     assert lines[0]["msg"] == "agent fra-1 started"
     assert lines[-1]["msg"] == f"agent fra-1 stops: {number.name}"
+    with supervisor:
+        told = [supervisor.recv(1000) for _ in range(2)]
+        assert told[0] == b"READY=1\nSTATUS=no upstream has answered yet"
+        while not told[-1].startswith(b"STOPPING=1"):
+            told.append(supervisor.recv(1000))
     nursery.cancel_scope.cancel()
 
 
