@@ -26,7 +26,12 @@ CONTRACTS = {
 }
 PACKAGES = ("dnslb", "dnslbctl")
 # Where the name of a distribution is not the name that is imported.
-IMPORT_NAMES = {"dnspython": "dns", "prometheus-client": "prometheus_client"}
+IMPORT_NAMES = {
+    "dnspython": "dns",
+    "prometheus-client": "prometheus_client",
+    "pyyaml": "yaml",
+    "tomli-w": "tomli_w",
+}
 
 
 def lint_imports(directory: Path) -> subprocess.CompletedProcess[str]:
@@ -280,7 +285,7 @@ def test_only_an_open_console_loads_textual(
 
 def test_the_daemon_loads_no_election_or_provider_that_was_not_asked_for() -> None:
     loaded = modules_loaded_by("-c", "import dnslb.daemon.main")
-    heavy = {"kubernetes", "pysyncobj", "octodns", "textual", "cryptography"}
+    heavy = {"kubernetes", "pysyncobj", "octodns", "textual", "cryptography", "yaml", "tomli_w"}
     assert_none(module for module in loaded if _package(module) in heavy)
 
 

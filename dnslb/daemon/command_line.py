@@ -65,7 +65,11 @@ VERBS: dict[str, Verb] = {
         "remove a zone's marker when its tokens were lost",
         ("dnslb.daemon.verbs.fence", "fence"),
     ),
-    "config": Verb("config convert F.yaml", "turn a configuration of the Go program into TOML"),
+    "config": Verb(
+        "config convert F.yaml [-o F.toml]",
+        "turn a configuration of the Go program into TOML",
+        ("dnslb.daemon.verbs.convert", "run"),
+    ),
     "pki": Verb(
         "pki init|issue",
         "make a CA, and certificates with roles",

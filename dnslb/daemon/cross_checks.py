@@ -129,7 +129,7 @@ def _check_raft(values: Values, findings: Findings) -> None:
     known = values.is_known(p.RAFT_INSECURE)
     bind = p.RAFT_LISTEN if values.is_given(p.RAFT_LISTEN) else p.RAFT_ADDRESS
     address = values[bind]
-    if address is not None and known and not _is_loopback(address.host):
+    if address is not None and known and not is_loopback(address.host):
         findings.error(
             values.place(bind),
             f"{address} is no loopback address: without TLS (-raft-ca, -raft-crt, -raft-key) "
@@ -267,10 +267,11 @@ def _check_report_age(
 def _keeps_credentials(url: str) -> bool:
     """Whether nobody on the way sees what is sent there."""
     parts = urlsplit(url)
-    return parts.scheme == "https" or _is_loopback(parts.hostname or "")
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether an address or name is this machine's own, as far as its text says."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
