@@ -72,7 +72,9 @@ class Picture:
         agent_views = agents.views()
         rows = [row for rows in self._rows.values() for row in rows]
         rows += attention.of_agents(agent_views, settings.quorum, self._started(now))
-        rows += self._provider_rows(settings, zones, writer, store, now)
+        rows += self._provider_rows(settings, zones, writer, now)
+        if lease is not None and store.error is not None:
+            rows.append(attention.of_store(store.error))
         if resigned is not None:
             rows.append(attention.of_resigned(resigned.why))
         rows += attention.of_released(released)
@@ -137,7 +139,6 @@ class Picture:
         settings: Settings,
         zones: Zones,
         writer: Writer,
-        store: Store,
         now: Now,
     ) -> list[Row]:
         rows: list[Row] = []
@@ -158,6 +159,4 @@ class Picture:
         rows += attention.of_held(writer.ledger.held.values())
         for plan in writer.plans.values():
             rows += attention.of_troubles(plan.troubles)
-        if store.error is not None:
-            rows.append(attention.of_store(store.error))
         return rows

@@ -51,7 +51,7 @@ class _Proposed(NamedTuple):
 
 
 class Store:
-    """``error``: why the last commit failed, or None."""
+    """``error``: why the last commit failed, or None; the lease holder's alone to heed."""
 
     def __init__(self) -> None:
         self.memory = Memory()
@@ -98,7 +98,10 @@ class Store:
 
     def take_over(self, now: Now) -> None:
         """A new lease: the stored memory is the predecessor's last word. If that was this
-        instance and its last word is not stored yet, wait for it."""
+        instance and its last word is not stored yet, wait for it. What failed under an older
+        lease, which may have been no more than its end, holds nothing up."""
+        self._failures, self.error = 0, None
+        self._not_before_mono = float("-inf")
         self._taking_over = True
         self.take_over_late(now)
 

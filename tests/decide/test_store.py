@@ -85,6 +85,28 @@ def test_any_commit_that_succeeds_ends_the_row() -> None:
     assert "state-store" not in world.kinds()
 
 
+def test_what_failed_under_another_lease_is_no_trouble_and_holds_nothing_up() -> None:
+    """In a cluster every commit under way fails with the lease, disk or no disk."""
+    world = World(settings(balancer(WWW, A, B))).start()
+    world.vote_all("up")
+    world.wait(5)
+    world.fail_commit.extend(["Another leader decided otherwise"] * 6)
+    world.vote_all({A: "down"})
+    world.wait(40)
+    assert "state-store" in world.kinds()
+    world.hold_commits = True
+    assert not world.fail_commit
+    world.wait(40)
+    world.feed(LeaseChanged(None))
+    assert "state-store" not in world.kinds()
+    world.fail_commit.append("Another leader decided otherwise")
+    world.finish_commits()
+    assert "state-store" not in world.kinds()
+    world.feed(LeaseChanged(world.lease(term=1, nonce="n2")))
+    assert "state-store" not in world.kinds()
+    assert world.dns(WWW) == (B,)
+
+
 def test_a_take_over_waits_for_what_this_instance_stored_last() -> None:
     """A slow disk, and the lease lost and gained meanwhile: what was held stays held."""
     c, d = "192.0.2.3", "192.0.2.4"
