@@ -4,6 +4,7 @@ from tests.daemon.conftest import log_settings
 from tests.system.etcd import etcd
 from tests.system.grounds import ground, unhurried
 from tests.system.named import named
+from tests.system.network import network
 from tests.system.raft_stage import make_cluster
 
-__all__ = ["etcd", "ground", "log_settings", "make_cluster", "named", "unhurried"]
+__all__ = ["etcd", "ground", "log_settings", "make_cluster", "named", "network", "unhurried"]

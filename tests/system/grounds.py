@@ -24,6 +24,7 @@ from dnslb.model.names import marker_name
 from tests.doubles.autodns.server import CONTEXT, PASSWORD, USER, AutoDns
 from tests.doubles.autodns.zones import record
 from tests.system.named import KEY, POLICY, Named, NamedZone, StartNamed, named
+from tests.system.network import HERE, Place
 
 __all__ = ["AutoDnsGround", "BindGround", "Ground", "named"]
 
@@ -55,8 +56,10 @@ class Ground(Protocol):
 
 
 class BindGround:
-    def __init__(self, directory: Path, start: StartNamed, options: str = POLICY) -> None:
-        self.named: Named = start(NamedZone(ZONE, FOREIGN, options))
+    def __init__(
+        self, directory: Path, start: StartNamed, options: str = POLICY, place: Place = HERE
+    ) -> None:
+        self.named: Named = start(NamedZone(ZONE, FOREIGN, options), place=place)
         self.key_file = directory / "tsig.key"
         secret = base64.b64encode(KEY.secret).decode()
         self.key_file.write_text(
@@ -64,7 +67,8 @@ class BindGround:
         )
         self.key_file.chmod(0o600)
         self.toml = (
-            f'provider = "bind"\nowner-id = "tests"\nbind-server = "127.0.0.1:{self.named.port}"\n'
+            'provider = "bind"\nowner-id = "tests"\n'
+            f'bind-server = "{place.address}:{self.named.port}"\n'
             f'bind-key-file = "{self.key_file}"\n'
         )
 

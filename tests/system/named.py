@@ -24,6 +24,7 @@ import dns.zone
 import pytest
 
 from dnslb.providers.rfc2136_key import TsigKey
+from tests.system.network import HERE, Place
 
 HOST = "127.0.0.1"
 START_S_MAX = 20.0
@@ -60,10 +61,12 @@ class Named:
         keys: tuple[TsigKey, ...] = (KEY, ADMIN),
         options: str = "",
         zone_defaults: str = 'allow-transfer { key "dnslb-key."; key "admin-key."; };',
+        place: Place = HERE,
     ) -> None:
         self.directory = directory
         self.port, self._control_port = free_port(), free_port()
-        self.address = (HOST, self.port)
+        self.place = place
+        self.address = (place.address, self.port)
         directory.mkdir(parents=True, exist_ok=True)
         self._log = directory / "log"
         for zone in zones:
@@ -71,7 +74,7 @@ class Named:
         options = (
             f'directory "{directory}"; pid-file "{directory}/pid"; recursion no; notify no;'
             f' session-keyfile "{directory}/session.key"; dnssec-validation no;'
-            f" listen-on port {self.port} {{ {HOST}; }}; listen-on-v6 {{ none; }};"
+            f" listen-on port {self.port} {{ {place.address}; }}; listen-on-v6 {{ none; }};"
             f" allow-transfer {{ none; }}; {options}"
         )
         control = (
@@ -102,7 +105,16 @@ class Named:
             program = str(shutil.copy(program, self.directory / "named"))
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [program, "-g", "-n", "1", "-c", str(self.directory / "named.conf")], stderr=log
+                [
+                    *self.place.command,
+                    program,
+                    "-g",
+                    "-n",
+                    "1",
+                    "-c",
+                    str(self.directory / "named.conf"),
+                ],
+                stderr=log,
             )
         for _ in range(int(START_S_MAX / 0.01)):
             if self._process.poll() is not None or "\x20running\n" in self.log:
@@ -126,7 +138,17 @@ class Named:
         program = _program("rndc")
         assert program is not None
         key = str(self.directory / "rndc.key")
-        return [program, "-s", HOST, "-p", str(self._control_port), "-k", key, *arguments]
+        return [
+            *self.place.command,
+            program,
+            "-s",
+            HOST,
+            "-p",
+            str(self._control_port),
+            "-k",
+            key,
+            *arguments,
+        ]
 
     def records(self, zone: str) -> list[str]:
         """Every record of the zone by transfer, sorted; the SOA without its serial."""
@@ -141,14 +163,16 @@ class Named:
         """Somebody else changes the zone: ``edit`` fills an update, which is sent."""
         update = dns.update.UpdateMessage(zone, keyring=_dns_key(ADMIN))
         edit(update)
-        answer = dns.query.tcp(update, HOST, port=self.port, timeout=5)
+        with self.place.inside():
+            answer = dns.query.tcp(update, self.place.address, port=self.port, timeout=5)
         assert answer.rcode() == dns.rcode.NOERROR, dns.rcode.to_text(answer.rcode())
 
     def transfer(self, zone: str) -> dns.zone.Zone:
         """The zone as it is, whole."""
         whole = dns.zone.Zone(zone, relativize=False)
         query, _ = dns.xfr.make_query(whole, keyring=_dns_key(ADMIN))
-        dns.query.inbound_xfr(HOST, whole, query, port=self.port, timeout=5)
+        with self.place.inside():
+            dns.query.inbound_xfr(self.place.address, whole, query, port=self.port, timeout=5)
         return whole
 
     def _zone_file(self, zone: NamedZone) -> Path:

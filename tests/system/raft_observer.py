@@ -19,6 +19,7 @@ import dns.rdatatype
 from dnslb.model.lease import FencingToken
 from dnslb.model.names import marker_name
 from dnslb.providers import marker
+from tests.system.named import Named
 from tests.system.stage import Endpoint
 
 PAUSE_S = 0.004
@@ -50,7 +51,7 @@ class Figures:
 class Observer:
     """Asks until `close`; `check` raises what was wrong. Lives change through it alone."""
 
-    def __init__(self, port: int, name: str, zone: str, endpoints: list[Endpoint]) -> None:
+    def __init__(self, named: Named, name: str, zone: str, endpoints: list[Endpoint]) -> None:
         self.figures = Figures()
         self.lives = {
             f"192.0.2.{i}": Life(one, f"192.0.2.{i}") for i, one in enumerate(endpoints, 1)
@@ -59,9 +60,10 @@ class Observer:
             dns.message.make_query(name, "A").to_wire(),
             dns.message.make_query(marker_name(zone), "TXT").to_wire(),
         ]
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with named.place.inside():
+            self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(ANSWER_S_MAX)
-        self._socket.connect(("127.0.0.1", port))
+        self._socket.connect(named.address)
         self._lock = threading.Lock()
         self._wrong: list[str] = []
         self._over = threading.Event()

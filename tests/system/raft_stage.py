@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import pytest
 
 from dnslbctl.client import Client, Failed
 from tests.system.named import free_port
+from tests.system.network import HERE, Place
 from tests.system.stage import CLI, CTL, PATIENCE_S, Endpoint
 
 RAFTADMIN = (
@@ -32,10 +33,11 @@ RAFTADMIN = (
 class Seat:
     """One member: what outlives its process."""
 
-    def __init__(self, directory: Path, name: str) -> None:
+    def __init__(self, directory: Path, name: str, place: Place) -> None:
         self.name = name
+        self.place = place
         self.home = directory
-        self.address = f"localhost:{free_port()}"
+        self.address = f"{place.host}:{free_port()}"
         self.socket = directory / f"{name}.sock"
         self.log_file = directory / f"{name}.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -47,7 +49,8 @@ class Seat:
 
 class Cluster:
     """All seats run as members once `form` was called. ``lb``: more keys of the load balancer.
-    ``certificates``: name → the path of a pair without its ending, ca.crt beside it."""
+    ``certificates``: name → the path of a pair without its ending, ca.crt beside it. ``places``:
+    where members run, by name; ``web``: where the endpoints do."""
 
     def __init__(
         self,
@@ -57,13 +60,16 @@ class Cluster:
         endpoints: int = 0,
         size: int = 3,
         lb: str = "up-after = 0.2",
+        places: Mapping[str, Place] = {},
+        web: Place = HERE,
     ) -> None:
         self.directory = directory
         self.publisher = publisher
         self.certificates: dict[str, Path] = {}
         self.lb = lb
-        self.endpoints = [Endpoint() for _ in range(endpoints)]
-        self.seats = {f"m{i}": Seat(directory, f"m{i}") for i in range(1, size + 1)}
+        self.endpoints = [Endpoint(web) for _ in range(endpoints)]
+        names = [f"m{i}" for i in range(1, size + 1)]
+        self.seats = {name: Seat(directory, name, places.get(name, HERE)) for name in names}
 
     def __getitem__(self, name: str) -> Seat:
         return self.seats[name]
@@ -72,7 +78,7 @@ class Cluster:
 
     def configure(self, seat: Seat) -> Path:
         rows = ", ".join(
-            f'{{ monitor = "http://127.0.0.1:{one.port}", address = "192.0.2.{i}" }}'
+            f'{{ monitor = "http://{one.place.address}:{one.port}", address = "192.0.2.{i}" }}'
             for i, one in enumerate(self.endpoints, 1)
         )
         lb = f'[lb."www.example.org"]\n{self.lb}\nendpoints = [{rows}]\n'
@@ -93,7 +99,7 @@ class Cluster:
     def start(self, name: str, *flags: str) -> Seat:
         seat = self.seats[name]
         with seat.log_file.open("ab") as log:
-            command = [*CLI, "-cfg", str(self.configure(seat)), *flags]
+            command = [*seat.place.command, *CLI, "-cfg", str(self.configure(seat)), *flags]
             seat.process = subprocess.Popen(command, stderr=log)
         return seat
 

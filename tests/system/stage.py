@@ -17,6 +17,8 @@ from typing import Any
 import dns.rdatatype
 import dns.zone
 
+from tests.system.network import HERE, Place
+
 CLI = (sys.executable, "-c", "from dnslb.daemon.main import cli; cli()")
 CTL = (sys.executable, "-m", "dnslbctl")
 PATIENCE_S = 20.0
@@ -33,7 +35,8 @@ mail   IN   A   192.0.2.77   ; nor this
 class Endpoint:
     """An HTTP service that is up, down (refuses) or hanging (accepts and never answers)."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place = HERE) -> None:
+        self.place = place
         self._hangs = False
         self._socket: socket.socket | None = None
         self._kept: list[socket.socket] = []
@@ -42,9 +45,10 @@ class Endpoint:
 
     def up(self, hangs: bool = False) -> None:
         self.down()
-        listener = socket.socket()
+        with self.place.inside():
+            listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
+        listener.bind((self.place.address, self.port))
         listener.listen(64)
         self.port, self._socket, self._hangs = listener.getsockname()[1], listener, hangs
         threading.Thread(target=self._serve, args=(listener,), daemon=True).start()

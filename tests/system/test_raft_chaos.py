@@ -40,7 +40,7 @@ class Theatre:
         cluster.form()
         everyone = {f"192.0.2.{i}" for i in range(1, ENDPOINTS + 1)}
         cluster.wait(lambda: ground.values(WWW) == everyone)
-        self.observer = Observer(ground.named.port, WWW, ZONE, cluster.endpoints)
+        self.observer = Observer(ground.named, WWW, ZONE, cluster.endpoints)
         self.wait(lambda: self.observer.settled)
 
     def wait(self, what: Callable[[], bool]) -> None:

@@ -30,11 +30,20 @@ def pki(*words: str) -> None:
     subprocess.run([*CLI, "pki", *words], check=True, capture_output=True, timeout=60)
 
 
-def make_pki(directory: Path, *members: str) -> dict[str, Path]:
-    """As the documentation says, in one command each."""
+def make_pki(directory: Path, *members: str, **hosts: str) -> dict[str, Path]:
+    """As the documentation says, in one command each. ``hosts``: where members are reached."""
     pki("init", "-dir", str(directory))
     for name in members:
-        pki("issue", name, "-role", "member", "-host", "localhost", "-dir", str(directory))
+        pki(
+            "issue",
+            name,
+            "-role",
+            "member",
+            "-host",
+            hosts.get(name, "localhost"),
+            "-dir",
+            str(directory),
+        )
     return {name: directory / name for name in members}
 
 
