@@ -89,18 +89,29 @@ def all_up(cluster: Cluster, name: str) -> bool:
 
 
 def wait_alike(cluster: Cluster) -> dict[str, str | None]:
-    """The reasons that all members tell, once they agree and one leads."""
+    """The reasons that all members tell, once they agree after a commit by whoever leads.
+
+    A member that starts tells what it last knew to be committed, a new leader, too, until an entry
+    of its own is: all three may agree on what is older than what was acknowledged.
+    """
     found: list[dict[str, str | None]] = []
+
+    def committed() -> bool:
+        try:
+            cluster.client("m1", ANSWER_S).post("/raft", {"command": "barrier"})
+        except Failed:
+            return False
+        return True
 
     def agreed() -> bool:
         try:
             told = [reasons(cluster, name) for name in cluster.seats]
-            leads = any(cluster.status(name)["role"] == "leader" for name in cluster.seats)
         except Failed:
             return False
         found.append(told[0])
-        return leads and all(one == told[0] for one in told)
+        return all(one == told[0] for one in told)
 
+    cluster.wait(committed)
     cluster.wait(agreed)
     return found[-1]
 
