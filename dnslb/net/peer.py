@@ -43,6 +43,11 @@ class Peer:
             return self.credentials.uid
         return self.address[0] if self.address else ""
 
+    @property
+    def owner(self) -> Hashable:
+        """The same where it is known: whom the certificate names, wherever they come from."""
+        return self.certificate or self.account
+
     def __str__(self) -> str:
         where = join_address(*self.address) if self.address else "an unnamed peer"
         if self.credentials is not None:

@@ -5,21 +5,24 @@ port with bytes that it names; with TLS that is the first byte after the handsha
 is handed on with the stream. Not what is said then: see `dnslb.net.http_server`.
 
 Law: whoever has not said a byte yet holds a place for seconds at most, and loses it to the next
-one when places run out, those first who hold the most; a connection is handed on once, or closed.
+one when places run out, those first who hold the most (`places`); handshakes, which cost us more
+than whoever begins one, begin one after the other; a connection is handed on once, or closed.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import trio
 
+from dnslb.net.clock import mono_s
 from dnslb.net.http_limits import Refusal
 from dnslb.net.http_visit import OnRefused
 from dnslb.net.peer import Peer, read_peer
+from dnslb.net.places import Places
 from dnslb.net.tls import handshake_sentence
 from dnslb.net.tls_accept import accept_tls
 
@@ -36,6 +39,8 @@ class PortLimits:
     first_byte_s: float = 5.0
     undecided_max: int = 256
     undecided_per_peer_max: int = 64
+    handshakes_per_s: float = 200.0
+    """About 0.6 ms of a core each. Whoever waits holds a place: what is not served is evicted."""
 
 
 class Serve(Protocol):
@@ -76,13 +81,14 @@ class SharedPort:
         self._limits = limits
         self._on_refused = on_refused
         self._closing = trio.Event()
-        # Per account, in the order of arrival.
-        self._undecided: dict[Hashable, dict[trio.CancelScope, None]] = {}
+        self._places = Places(limits.undecided_max, limits.undecided_per_peer_max)
+        self._turn = trio.Lock()
+        self._next_turn = 0.0
 
     @property
     def undecided(self) -> int:
         """How many connections have not said yet what they are."""
-        return sum(map(len, self._undecided.values()))
+        return len(self._places)
 
     async def serve(
         self,
@@ -105,9 +111,7 @@ class SharedPort:
     def shutdown(self) -> None:
         """Takes no more connections and closes the undecided ones; the rest is not ours."""
         self._closing.set()
-        for scopes in self._undecided.values():
-            for scope in scopes:
-                scope.cancel()
+        self._places.clear()
 
     async def serve_stream(self, stream: trio.abc.Stream, *, peer: Peer | None = None) -> None:
         """Finds out what one connection is, and serves it to its end.
@@ -127,18 +131,10 @@ class SharedPort:
             peer = known or read_peer(stream)
         except OSError:
             return None  # gone before it was looked at
-        self._make_room(peer.account)
         decided = None
-        scope = trio.CancelScope()
-        self._undecided.setdefault(peer.account, {})[scope] = None
-        try:
-            with scope:
-                if not self._closing.is_set():
-                    decided = await self._decide(stream, peer)
-        finally:
-            del self._undecided[peer.account][scope]
-            if not self._undecided[peer.account]:
-                del self._undecided[peer.account]
+        with self._places.held(peer.account) as scope:
+            if not self._closing.is_set():
+                decided = await self._decide(stream, peer)
         if scope.cancelled_caught and not self._closing.is_set():
             self._on_refused(Refusal.EVICTED, peer, "it had said nothing, and its place was needed")
         return decided
@@ -173,6 +169,7 @@ class SharedPort:
         self, stream: trio.abc.Stream, context: ssl.SSLContext, peer: Peer
     ) -> trio.SSLStream[trio.abc.Stream] | None:
         with trio.move_on_after(self._limits.handshake_s):
+            await self._wait_turn()
             try:
                 return await accept_tls(stream, context)
             except _GONE as error:
@@ -181,22 +178,11 @@ class SharedPort:
         self._on_refused(Refusal.HANDSHAKE_TIMEOUT, peer, "the TLS handshake took too long")
         return None
 
-    # ------------------------------------------------------------------------------- the places
-
-    def _make_room(self, account: Hashable) -> None:
-        """Sends the one away that has been undecided for longest, where that is needed."""
-        mine = self._undecided.get(account, {})
-        if len(mine) >= self._limits.undecided_per_peer_max:
-            _evict_oldest(mine)
-        elif self.undecided >= self._limits.undecided_max:
-            _evict_oldest(max(self._undecided.values(), key=len))
+    async def _wait_turn(self) -> None:
+        """In the order of arrival; at once where none began a moment ago."""
+        async with self._turn:
+            await trio.sleep_until(self._next_turn)
+            self._next_turn = mono_s() + 1 / self._limits.handshakes_per_s
 
 
 _Decided = tuple[Serve, trio.abc.Stream, bytes, Peer]
-
-
-def _evict_oldest(scopes: dict[trio.CancelScope, None]) -> None:
-    for scope in scopes:
-        if not scope.cancel_called:
-            scope.cancel()
-            return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,8 +14,9 @@ import trio
 from dnslb.daemon.config import TlsPaths
 from dnslb.daemon.raft_door import RaftDoor
 from dnslb.daemon.verbs.authority import make_authority
+from dnslb.election.raft.frames import MAGIC, Hello, greeting_frame
 from dnslb.election.raft.messages import Ask, Outdated
-from dnslb.election.raft.wire import Wire, dial_tcp
+from dnslb.election.raft.wire import GREETINGS_EACH_MAX, Wire, dial_tcp
 from dnslb.errors import CommandRefused
 from dnslb.metrics.counters import Counters
 from dnslb.net.clock import wall_s
@@ -92,6 +94,25 @@ async def test_nobody_speaks_as_another_member(pki: Path) -> None:
         with pytest.raises(CommandRefused, match=r"does not prove that it is fra-3.*'fra-2'"):
             await one.wire.probe("fra-3", liar.address)
     assert one.driver.sentences() == ["the certificate of 'fra-2' is for 'fra-2', not for 'fra-3'"]
+
+
+async def test_nobody_with_another_certificate_keeps_a_member_waiting(pki: Path) -> None:
+    """From one address, as behind a NAT: who greets slowly is evicted by its own kind alone."""
+    one = Member("fra-1", paths(pki, "fra-1"))
+    greeting = MAGIC + greeting_frame(Hello("fra-2", "fra-1", "c1", "ab", 1))
+    async with running(one):
+        slow = await dial(one.address, paths(pki, "fra-2"))
+        await slow.send_all(greeting[:-1])
+        flood = []
+        for _ in range(3 * GREETINGS_EACH_MAX):
+            flood.append(await dial(one.address, paths(pki, "agent", "agent")))
+            await flood[-1].send_all(MAGIC)
+        with trio.fail_after(10), contextlib.suppress(trio.BrokenResourceError):
+            assert await flood[0].receive_some() == b""
+        await slow.send_all(greeting[-1:])
+        await one.wait_told(("connected", "fra-2"))
+        for stream in (slow, *flood):
+            await trio.aclose_forcefully(stream)
 
 
 async def test_the_one_who_dials_learns_why_it_is_refused(pki: Path, tmp_path: Path) -> None:

@@ -308,6 +308,28 @@ async def test_a_handshake_that_never_comes_ends_in_time(
     assert port.kinds == [Refusal.HANDSHAKE_TIMEOUT] * 2
 
 
+async def test_handshakes_begin_one_after_the_other(
+    context: ssl.SSLContext, autojump_clock: MockClock
+) -> None:
+    """A hundred at once would hold everything else up for a tenth of a second."""
+    port = Port(PortLimits(handshakes_per_s=2), context)
+    ends: list[tuple[float, Peer]] = []
+
+    async def junk(peer: Peer) -> None:
+        stream = port.connect(nursery, peer)
+        await stream.send_all(b"junk that is no handshake")
+        await stream.receive_some()
+        ends.append((trio.current_time(), peer))
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        peers = [Peer(address=(f"192.0.2.{number}", 1)) for number in range(4)]
+        for peer in peers:
+            nursery.start_soon(junk, peer)
+            await trio.testing.wait_all_tasks_blocked()
+    assert ends == [(number / 2, peer) for number, peer in enumerate(peers)]
+
+
 async def test_who_is_silent_after_the_handshake_goes_too(
     authority: Authority, context: ssl.SSLContext, autojump_clock: MockClock
 ) -> None:

@@ -5,7 +5,8 @@ Not the bytes (`frames`, `messages`), not the listener: whoever owns it hands ac
 
 Law: a peer has one live stream; the newest wins, and not a byte of the older one is taken any
 more once the newer one was greeted. A queue that is full ends its stream: what is missing is
-asked for anew. What arrives before or instead of a greeting is never kept beyond its limit.
+asked for anew. What arrives before or instead of a greeting is never kept beyond its limit, and
+whoever makes others wait for theirs is who has to go: by certificate where there is one.
 """
 
 from __future__ import annotations
@@ -38,13 +39,18 @@ from dnslb.election.raft.messages import MESSAGE_BYTES_MAX, Message, from_bytes,
 from dnslb.errors import CommandRefused, InvalidValue
 from dnslb.net.backoff import Backoff
 from dnslb.net.listen import split_address
+from dnslb.net.peer import read_peer
+from dnslb.net.places import Places
 from dnslb.net.tls import handshake_sentence
 
 GREETING_S = 2.0
 CLOSE_S = 0.2
 LISTEN_FIRST_S = 0.3
 """How long the member with the smaller id leaves dialling to the other one."""
-GREETINGS_MAX = 32
+GREETINGS_MAX = 64
+GREETINGS_EACH_MAX = 8
+STRANGERS_MAX = 16
+"""Streams of ids that our configuration does not know: all of them, before we are added."""
 QUEUE_FRAMES_MAX = 4096
 QUEUE_BYTES_MAX = 16 * 1024 * 1024
 READ_BYTES = 256 * 1024
@@ -144,7 +150,7 @@ class Wire:
         self._nursery: trio.Nursery | None = None
         self._live: dict[str, _Live] = {}
         self._dialling: dict[str, tuple[str, trio.CancelScope]] = {}
-        self._greetings = trio.CapacityLimiter(GREETINGS_MAX)
+        self._greetings = Places(GREETINGS_MAX, GREETINGS_EACH_MAX)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Dials until cancelled."""
@@ -263,21 +269,18 @@ class Wire:
         """Serves a stream that somebody else dialled, until it ends. ``begun``: what was read
         of it already, to tell what it is."""
         tune(stream)
-        try:
-            self._greetings.acquire_on_behalf_of_nowait(stream)
-        except trio.WouldBlock:
-            await _close(stream)
-            return
         reader = FrameReader(HELLO_BYTES_MAX)
         hello: Hello | None = None
         try:
-            with trio.move_on_after(GREETING_S):
+            with (
+                self._greetings.held(read_peer(stream).owner),
+                trio.move_on_after(GREETING_S),
+            ):
                 hello = await self._welcome(stream, reader, begun)
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, InvalidValue):
             # Anybody can connect and say anything; a log line for each would be theirs to fill.
             hello = None
         finally:
-            self._greetings.release_on_behalf_of(stream)
             if hello is None:
                 await _close(stream)
         if hello is not None:
@@ -315,6 +318,7 @@ class Wire:
             older.end()
             self._driver.disconnected(peer)
         self._live[peer] = live
+        self._limit_strangers()
         reader.bytes_max = MESSAGE_BYTES_MAX
         try:
             self._driver.connected(peer, hello)
@@ -329,6 +333,13 @@ class Wire:
                 del self._live[peer]
                 self._driver.disconnected(peer)
             await _close(stream)
+
+    def _limit_strangers(self) -> None:
+        """Ends the oldest: each may make us keep a whole message."""
+        known = self._driver.identity().configuration
+        strangers = [peer for peer in self._live if known.find(peer) is None]
+        for peer in strangers[:-STRANGERS_MAX]:
+            self._live[peer].end()
 
     async def _write(self, live: _Live, stream: trio.abc.Stream) -> None:
         with suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):

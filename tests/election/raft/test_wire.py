@@ -13,6 +13,7 @@ from dnslb.election.raft.frames import (
     HELLO_BYTES_MAX,
     MAGIC,
     Hello,
+    Identity,
     Refusal,
     frame,
     greeting_frame,
@@ -27,8 +28,15 @@ from dnslb.election.raft.messages import (
     Outdated,
     to_bytes,
 )
-from dnslb.election.raft.wire import GREETING_S, GREETINGS_MAX, QUEUE_FRAMES_MAX, Wire
+from dnslb.election.raft.wire import (
+    GREETING_S,
+    GREETINGS_EACH_MAX,
+    QUEUE_FRAMES_MAX,
+    STRANGERS_MAX,
+    Wire,
+)
 from tests.election.raft.network import SETTLED_S, Driver, identity, network, raw, read_frame
+from tests.election.raft.stage import configuration
 
 # ------------------------------------------------------------------------------------- together
 
@@ -241,21 +249,37 @@ async def test_bytes_that_were_read_already_are_the_begin(
             assert greeting_from_bytes(await read_frame(ours)) == identity("a").hello("b")
 
 
-async def test_greetings_under_way_are_bounded(autojump_clock: trio.testing.MockClock) -> None:
+async def test_greetings_under_way_are_bounded_and_who_is_new_gets_in(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     async with network() as net:
         a = await net.add("a")
         silent = []
-        for _ in range(GREETINGS_MAX):
+        for _ in range(GREETINGS_EACH_MAX):
             ours, theirs = trio.testing.memory_stream_pair()
             net.nursery.start_soon(a.accept, theirs)
             silent.append(ours)
-        await trio.sleep(SETTLED_S)
-        one_more, theirs = trio.testing.memory_stream_pair()
-        net.nursery.start_soon(a.accept, theirs)
-        with trio.fail_after(GREETING_S / 2):
-            assert await one_more.receive_some() == b""
-        await trio.sleep(GREETING_S)
+            await trio.testing.wait_all_tasks_blocked()
         await read_frame(await raw(a, net.nursery, "b"))
+        assert await silent[0].receive_some() == b""
+        for stream in silent[1:]:
+            await stream.send_all(MAGIC + greeting_frame(Hello("c", "a", "c1", "ab", 1)))
+            await read_frame(stream)
+        assert trio.current_time() < GREETING_S
+
+
+async def test_strangers_with_a_stream_are_bounded_and_the_newest_stay(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Whoever waits to be added does not know yet who will add it."""
+    async with network() as net:
+        a = await net.add("a")
+        net.drivers["a"].us = Identity("a", "ab", "", 1, configuration("bc"))
+        for one in ("b", "c", *(f"x{number}" for number in range(2 * STRANGERS_MAX))):
+            await read_frame(await raw(a, net.nursery, one))
+            await trio.testing.wait_all_tasks_blocked()
+        newest = {f"x{number}" for number in range(STRANGERS_MAX, 2 * STRANGERS_MAX)}
+        assert a.peers == {"b", "c"} | newest
 
 
 @pytest.mark.parametrize(
