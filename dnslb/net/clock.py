@@ -7,6 +7,7 @@ for people and for what they set to end at a time of day; it may jump.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -79,11 +80,14 @@ def wall_jump_s(before: Now, after: Now) -> float:
     return (after.wall - before.wall) - (after.boot - before.boot)
 
 
-class StallWatch:
-    """Notices that the event loop stood still: a short sleep that ends late.
+class StallWatch(trio.abc.Instrument):
+    """Notices that the event loop stood still: from one wait of the loop to the next, to the
+    millisecond, or in a wait, when it ended late (a process that was stopped).
 
-    ``on_stall`` gets the lateness in seconds whenever it exceeds ``limit_s``. Real time is the
-    measure (CLOCK_MONOTONIC, so that a stopped process shows and a suspended machine does not).
+    ``on_stall`` gets the seconds whenever they exceed ``limit_s``. Real time is the measure
+    (CLOCK_MONOTONIC, so that a stopped process shows and a suspended machine does not).
+    ``period_s``: no wait is longer, so that a process that was stopped for ``limit_s`` and that
+    is always seen; each end of a wait costs a fifth of a millisecond.
     """
 
     def __init__(
@@ -91,7 +95,7 @@ class StallWatch:
         on_stall: Callable[[float], None],
         *,
         limit_s: float = 0.1,
-        period_s: float = 0.025,
+        period_s: float = 0.05,
         read_s: Callable[[], float] = time.monotonic,
     ) -> None:
         if limit_s <= 0 or period_s <= 0:
@@ -100,12 +104,36 @@ class StallWatch:
         self._limit_s = limit_s
         self._period_s = period_s
         self._read_s = read_s
+        self._woke_at = math.inf
+        self._due_at = math.inf
+        self._late_s = 0.0
+        self._noticed = trio.Event()
 
     async def run(self) -> None:
-        """Watches until cancelled."""
-        while True:
-            began_at = self._read_s()
-            await trio.sleep(self._period_s)
-            late_s = self._read_s() - began_at - self._period_s
-            if late_s > self._limit_s:
-                self._on_stall(late_s)
+        """Watches until cancelled; works for one run at a time."""
+        trio.lowlevel.add_instrument(self)
+        try:
+            while True:
+                with trio.move_on_after(self._period_s):
+                    await self._noticed.wait()
+                if self._noticed.is_set():
+                    late_s, self._late_s = self._late_s, 0.0
+                    self._noticed = trio.Event()
+                    self._on_stall(late_s)
+        finally:
+            trio.lowlevel.remove_instrument(self)
+
+    def before_io_wait(self, timeout: float) -> None:
+        """The loop has nothing left to do."""
+        now = self._read_s()
+        self._late_s = max(self._late_s, now - self._woke_at)
+        self._due_at = now + timeout
+
+    def after_io_wait(self, timeout: float) -> None:
+        """Something came, or time is up; no task has run yet."""
+        now = self._woke_at = self._read_s()
+        self._late_s = max(self._late_s, now - self._due_at)
+        if self._late_s > self._limit_s:
+            self._noticed.set()
+        else:
+            self._late_s = 0.0

@@ -5,7 +5,7 @@ Not options of the product: each overrides one method in a copy of a member.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from dnslb.election.raft.core import RaftMember
 from dnslb.election.raft.ground import Effects

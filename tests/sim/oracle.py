@@ -75,17 +75,17 @@ class Oracle:
                 raise Broken(f"{node.id} leads {member.term} without committed entry {index}")
 
     def _check_commits(self, node: Node, member: RaftMember) -> None:
-        journal, seen = member.journal, self._seen.get(node.id, 1)
-        if member.commit > journal.last:
-            raise Broken(f"{node.id} has committed {member.commit} of {journal.last}")
-        for index in range(max(seen + 1, journal.first + 1), member.commit + 1):
+        journal, seen, commit = member.journal, self._seen.get(node.id, 1), member.commit
+        if commit > journal.last:
+            raise Broken(f"{node.id} has committed {commit} of {journal.last}")
+        for index in range(max(seen + 1, journal.first + 1), commit + 1):
             entry = journal.entries[index - journal.first]
             mine = (entry.term, entry.command)
             theirs = self.committed.setdefault(index, mine)
             self.committed_in.setdefault(index, member.term)
             if mine != theirs:
                 raise Broken(f"{node.id} commits another entry {index} than was committed")
-        self._seen[node.id] = max(seen, member.commit)
+        self._seen[node.id] = max(seen, commit)
 
     def _check_machine(self, node: Node) -> None:
         mine = node.machine.numbers

@@ -12,8 +12,7 @@ made anew from its store, which counts as a start.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from dnslb.election.raft.elections import Elections
 from dnslb.election.raft.engine import CANDIDATE, LEADER, Engine
@@ -257,20 +256,15 @@ class RaftMember:
         ground = self._ground
         ground.now = now
         ground.frames, ground.finished = [], []
-        with self._fatal():
+        try:
             self._engine.at(now.mono)
             act()
             self._settle()
             ground.journal.sync()
-        return Effects(tuple(ground.frames), tuple(ground.finished))
-
-    @contextmanager
-    def _fatal(self) -> Iterator[None]:
-        try:
-            yield
         except BaseException as e:
             self._broken = e
             raise
+        return Effects(tuple(ground.frames), tuple(ground.finished))
 
     def _settle(self) -> None:
         """All that follows at once: elections, commits, what is to be told to whom."""

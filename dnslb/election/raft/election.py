@@ -36,6 +36,7 @@ from dnslb.election.raft.founding import found_cluster
 from dnslb.election.raft.ground import Settings
 from dnslb.election.raft.journal import Journal
 from dnslb.election.raft.machine import VERSION, DecisionMachine, TakeMarkers
+from dnslb.election.raft.membership import Configuration
 from dnslb.election.raft.node import RaftNode
 from dnslb.election.raft.outlook import Outlook, Self
 from dnslb.election.raft.relay import Relay
@@ -165,7 +166,9 @@ class RaftElection:
         self.outlook = Outlook(place.me, self.node, admin, clock, around.note, self._carrier.send)
         self._version = place.me.version
         self._connected: frozenset[str] = frozenset()
-        self.voters = self._voting()
+        self._in_force = Configuration()
+        self.voters: tuple[str, ...] = ()
+        self._count_voters()
 
     def close(self) -> None:
         """Gives the directory back."""
@@ -201,10 +204,8 @@ class RaftElection:
         peers = self.node.wire.peers
         if peers != self._connected:
             self._greet(peers)
-        voters = self._voting()
-        if voters != self.voters:
-            self.voters = voters
-            self._around.voters(voters)
+        if self._count_voters():
+            self._around.voters(self.voters)
 
     def _greet(self, peers: frozenset[str]) -> None:
         before, self._connected = self._connected, peers
@@ -216,11 +217,15 @@ class RaftElection:
             self._carrier.send(new, Facts(self._version, self.outlook.digest))
             self.source.connected(new)
 
-    def _voting(self) -> tuple[str, ...]:
-        """The voters of the committed configuration."""
-        member = self.node.member
+    def _count_voters(self) -> bool:
+        """Whether those of the committed configuration are others than before."""
+        member, before = self.node.member, self.voters
         _, configuration = member.journal.configuration_at(member.commit)
-        return tuple(sorted(configuration.voters))
+        if configuration is self._in_force:
+            return False
+        self._in_force = configuration
+        self.voters = tuple(sorted(configuration.voters))
+        return self.voters != before
 
     # ---------------------------------------------------------------------- what others say
 

@@ -72,8 +72,7 @@ class RaftElector:
         self._again_at = math.inf
         self._again_s = AGAIN_S_MIN
         self._resigned_at = -math.inf
-        self._due_changed = trio.Event()
-        self._due_at = math.inf
+        self._nap = trio.CancelScope()
         self._transfer = trio.Lock()
 
     @property
@@ -104,19 +103,16 @@ class RaftElector:
                 due_boot = span.ends_at
             elif now.boot < span.begins_at:
                 due_boot = span.begins_at
-        due_at = min(now.mono + (due_boot - now.boot), self._again_at)
-        if due_at < self._due_at:
-            self._due_changed.set()
-        self._due_at = due_at
+        self._nap.deadline = min(now.mono + (due_boot - now.boot), self._again_at)
         return lease
 
     async def run(self, publish_lease: PublishLease) -> None:
         self._publish = publish_lease
         while True:
+            self._nap = trio.CancelScope()
             self.look()
-            self._due_changed = trio.Event()
-            with trio.move_on_at(self._due_at):
-                await self._due_changed.wait()
+            with self._nap:
+                await trio.sleep_forever()
             if self._clock.now().mono >= self._again_at:
                 self._again_at = math.inf
                 self._node.step_down()
@@ -147,7 +143,6 @@ class RaftElector:
         text = f"the right to write is given up until {self._again_s:.0f} s from now: {reason}"
         self._note("resigned", text, term=member.term)
         self.look()
-        self._due_changed.set()
 
     async def confirm(self) -> str | None:
         """Asks a majority, by a round that begins now (`safety.md` 1.8); None when it agrees."""

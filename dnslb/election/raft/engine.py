@@ -10,6 +10,7 @@ replaced or read is checked: the methods at import, the attributes when one is m
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from pysyncobj.config import SyncObjConf
@@ -24,6 +25,9 @@ from dnslb.election.raft.upstream import ATTRIBUTES, Hooks, Instant, Log, Mouth
 
 FOLLOWER, CANDIDATE, LEADER = range(3)
 NEVER = 10**9
+
+_node = lru_cache(64)(Node)
+"""pysyncobj's name for a member, by id."""
 
 
 class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj has no types
@@ -53,16 +57,13 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj has no types
             logCompactionMinEntries=NEVER,
             logCompactionMinTime=NEVER,
         )
-        super().__init__(Node(member), [], conf=conf, transport=self._mouth)
+        super().__init__(_node(member), [], conf=conf, transport=self._mouth)
         missing = [name for name in ATTRIBUTES if f"_SyncObj__{name}" not in self.__dict__]
         if missing:
             raise ImportError(f"pysyncobj {VERSION} lacks {', '.join(missing)}")
         self._put("needLoadDumpFile", False)
 
     # ----------------------------------------------------------------------------- private names
-
-    def _get(self, name: str) -> Any:
-        return self.__dict__[f"_SyncObj__{name}"]
 
     def _put(self, name: str, value: object) -> None:
         self.__dict__[f"_SyncObj__{name}"] = value
@@ -71,7 +72,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj has no types
 
     @property
     def role(self) -> int:
-        return int(self._get("raftState"))
+        return int(self._SyncObj__raftState)
 
     @property
     def leading(self) -> bool:
@@ -79,33 +80,33 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj has no types
 
     @property
     def term(self) -> int:
-        return int(self._get("raftCurrentTerm"))
+        return int(self._SyncObj__raftCurrentTerm)
 
     @property
     def leader(self) -> str | None:
-        node = self._get("raftLeader")
+        node = self._SyncObj__raftLeader
         return None if node is None else node.id
 
     @leader.setter
     def leader(self, peer: str | None) -> None:
-        self._put("raftLeader", None if peer is None else Node(peer))
+        self._put("raftLeader", None if peer is None else _node(peer))
 
     @property
     def commit(self) -> int:
-        return int(self._get("raftCommitIndex"))
+        return int(self._SyncObj__raftCommitIndex)
 
     @property
     def applied(self) -> int:
-        return int(self._get("raftLastApplied"))
+        return int(self._SyncObj__raftLastApplied)
 
     @property
     def first_own_entry(self) -> int:
         """Of the newest leadership of this process; its commit opens changes of members."""
-        return int(self._get("noopIDx") or 0)
+        return int(self._SyncObj__noopIDx or 0)
 
     @property
     def heartbeat_due_at(self) -> float:
-        return float(self._get("newAppendEntriesTime"))
+        return float(self._SyncObj__newAppendEntriesTime)
 
     @heartbeat_due_at.setter
     def heartbeat_due_at(self, mono: float) -> None:
@@ -113,34 +114,34 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj has no types
 
     @property
     def election_due_at(self) -> float:
-        return float(self._get("raftElectionDeadline"))
+        return float(self._SyncObj__raftElectionDeadline)
 
     @election_due_at.setter
     def election_due_at(self, mono: float) -> None:
         self._put("raftElectionDeadline", mono)
 
     def next_of(self, peer: str) -> int:
-        return int(self._get("raftNextIndex")[Node(peer)])
+        return int(self._SyncObj__raftNextIndex[_node(peer)])
 
     def set_next(self, peer: str, index: int) -> None:
-        self._get("raftNextIndex")[Node(peer)] = index
+        self._SyncObj__raftNextIndex[_node(peer)] = index
 
     def match_of(self, peer: str) -> int:
-        return int(self._get("raftMatchIndex").get(Node(peer), 0))
+        return int(self._SyncObj__raftMatchIndex.get(_node(peer), 0))
 
     def set_match(self, peer: str, index: int) -> None:
-        self._get("raftMatchIndex")[Node(peer)] = index
+        self._SyncObj__raftMatchIndex[_node(peer)] = index
 
     def knows(self, peer: str) -> bool:
-        return Node(peer) in self._get("raftMatchIndex")
+        return _node(peer) in self._SyncObj__raftMatchIndex
 
     def answered(self, peer: str) -> None:
         """A member was heard: the leader stays while a majority is."""
-        self._get("lastResponseTime")[Node(peer)] = Instant.mono
+        self._SyncObj__lastResponseTime[_node(peer)] = Instant.mono
 
     @property
     def connected_peers(self) -> frozenset[str]:
-        return frozenset(node.id for node in self._get("connectedNodes"))
+        return frozenset(node.id for node in self._SyncObj__connectedNodes)
 
     # -------------------------------------------------------------------------------- events
 
@@ -149,13 +150,18 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj has no types
 
     def turn(self) -> None:
         """Elections, commits, applying: what is due at this instant."""
-        self._onTick(0.0)
+        if self.leading:
+            due = self.heartbeat_due_at < Instant.mono or self.commit < self._journal.last
+        else:
+            due = self.election_due_at < Instant.mono
+        if due or self.applied < self.commit:
+            self._onTick(0.0)
 
     def connect(self, peer: str) -> None:
-        self._mouth._onNodeConnected(Node(peer))
+        self._mouth._onNodeConnected(_node(peer))
 
     def disconnect(self, peer: str) -> None:
-        self._mouth._onNodeDisconnected(Node(peer))
+        self._mouth._onNodeDisconnected(_node(peer))
 
     def hear_leader(self, peer: str, term: int) -> None:
         """A call of the leader of ``term``, which is not older than ours."""
@@ -170,7 +176,7 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj has no types
         self._hear(peer, {"type": "response_vote", "term": term})
 
     def _hear(self, peer: str, message: dict[str, Any]) -> None:
-        self._mouth._onMessageReceived(Node(peer), message)
+        self._mouth._onMessageReceived(_node(peer), message)
 
     def raise_commit(self, index: int) -> None:
         """Followers: as the leader says, up to what is known to be as the leader has it."""
@@ -195,21 +201,25 @@ class Engine(SyncObj):  # type: ignore[misc]  # pysyncobj has no types
     def use(self, configuration: Configuration) -> None:
         """The newest configuration in the log is in force, committed or not."""
         me = self.selfNode.id
-        others = {Node(one) for one in configuration.voters if one != me}
+        others = {_node(one) for one in configuration.voters if one != me}
         silent = {
-            Node(one.id)
+            _node(one.id)
             for one in configuration.members
             if one.suffrage == "nonvoter" and one.id != me
         }
-        following = self._get("raftNextIndex")
+        following = self._SyncObj__raftNextIndex
         for gone in set(following) - others - silent:
-            for table in ("raftNextIndex", "raftMatchIndex", "lastResponseTime"):
-                self._get(table).pop(gone, None)
+            for table in (
+                self._SyncObj__raftNextIndex,
+                self._SyncObj__raftMatchIndex,
+                self._SyncObj__lastResponseTime,
+            ):
+                table.pop(gone, None)
         for node in others | silent:
             if node not in following:
                 self.set_next(node.id, self._journal.last + 1)
                 self.set_match(node.id, 0)
-            self._get("lastResponseTime").setdefault(node, Instant.mono)
+            self._SyncObj__lastResponseTime.setdefault(node, Instant.mono)
         self._put("otherNodes", others)
         self._put("readonlyNodes", silent)
 

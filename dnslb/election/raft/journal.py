@@ -9,7 +9,7 @@ happen in Raft (a gap, a vote given twice, a term that falls, a committed entry 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from dnslb.election.raft.log import (
     FIRST,
@@ -41,7 +41,7 @@ class Journal:
         self._durable_first = self._entries[0].position
         self._durable_last = self.last if stored.entries else 0
         self._rewrite_from = self._durable_last + 1
-        self._durable_facts = stored.facts
+        self._durable_facts = self._old_facts = stored.facts
         self._new_snapshot: Snapshot | None = None
         self._changes: list[tuple[int, Configuration]] = []
         self._read_changes(self._entries)
@@ -191,14 +191,22 @@ class Journal:
 
     @property
     def dirty(self) -> bool:
-        # The commit index alone is worth no write.
-        facts = replace(self.facts, commit=self._durable_facts.commit)
         return (
-            facts != self._durable_facts
+            self._facts_are_news()
             or self._rewrite_from <= max(self.last, self._durable_last)
             or self.first != self._durable_first
             or self._new_snapshot is not None
         )
+
+    def _facts_are_news(self) -> bool:
+        """The commit index alone is worth no write."""
+        facts, durable = self.facts, self._durable_facts
+        if facts is durable or facts is self._old_facts:
+            return False
+        if replace(facts, commit=durable.commit) != durable:
+            return True
+        self._old_facts = facts
+        return False
 
     def sync(self) -> None:
         """Makes all of it durable; raises `StoreError`, after which nothing counts."""
@@ -214,7 +222,7 @@ class Journal:
         )
         self._store.commit(batch)
         self._durable_first, self._durable_last = self.first, self.last
-        self._durable_facts = self.facts
+        self._durable_facts = self._old_facts = self.facts
         self._rewrite_from = self.last + 1
         self._new_snapshot = None
 

@@ -20,8 +20,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, replace
 from typing import Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dnslb.election.raft.timings import LEASE_S_MAX, PROMISE_S_MAX, promise_s
 from dnslb.errors import InvalidValue
@@ -30,8 +32,7 @@ ROUNDS_MAX = 256
 """Rounds kept at most. Forgetting one can only end a lease earlier."""
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
+class Round(Struct, frozen=True):
     """One wave of messages to all members. It carries the length of the lease it asks for."""
 
     number: int
@@ -39,8 +40,7 @@ class Round:
     lease_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Struct, frozen=True):
     """A leader's word that it does not write any more in ``term``, whatever comes. ``wait_s``:
     what it itself would still have had to wait, so that its heir waits it in its stead."""
 
@@ -48,8 +48,7 @@ class Release:
     wait_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A lease: from and to which instant of the boot clock one may write."""
 
     begins_at: float
@@ -59,8 +58,7 @@ class Span:
         return self.begins_at <= at < self.ends_at
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseBook:
+class LeaseBook(Struct, frozen=True):
     """Make one with `started`. ``term`` is the one that it stands or leads in; neither of both:
     it follows. ``acknowledged``: the newest round of this term that each member acknowledged."""
 

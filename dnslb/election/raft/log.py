@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from dnslb.election.raft import membership
 from dnslb.election.raft.membership import Change, Configuration
 
@@ -53,8 +55,7 @@ def bootstrap(configuration: Configuration) -> Entry:
     return Entry(change_command(Change(Configuration(), configuration)), 2, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """``voted``: for whom in ``term``, "" for nobody. ``commit``: an index that is known to be
     committed, perhaps not the newest. ``largest_lease_s``: the longest lease ever acknowledged.
     ``cluster_id``: of the cluster that this directory belongs to, "" while it waits."""

@@ -63,34 +63,38 @@ class RaftNode:
         self._waiting: dict[int, trio.MemorySendChannel[Finished]] = {}
         self._versions: dict[str, int] = {}
         self._farewells: dict[str, float] = {}
-        self._dialled: dict[str, str] | None = None
-        self._woken = trio.Event()
-        self._last: Now | None = None
+        self._dialled: Configuration | None = None
+        self._awaited: trio.Event | None = None
+        self._nap = trio.CancelScope()
+        self._last = clock.now()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled. Raises `StoreError` or `BrokenLog` when the member stopped."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.wire.run)
             self._dial_members()
+            self._set_nap()
             task_status.started()
             await self._tick()
 
     async def _tick(self) -> None:
-        """Ticks when the member says so; each event may bring that nearer."""
+        """Ticks when the member says so; each event moves that."""
         while True:
-            due = self.member.deadline() + LATE_S
-            latest = self._clock.now().mono + IDLE_S_MAX
-            with trio.move_on_at(min(due, latest)):
-                await self._woken.wait()
-            woken, self._woken = self._woken, trio.Event()
-            woken.set()  # whoever else waits for the next event
-            if self._clock.now().mono >= min(due, latest):
+            with self._nap:
+                await trio.sleep_forever()
+            due, self._nap = self._nap.deadline, trio.CancelScope()
+            if self._clock.now().mono >= due:
                 self._carry_out(self.member.tick(self._now()))
+            self._set_nap()
+
+    def _set_nap(self) -> None:
+        due, latest = self.member.deadline() + LATE_S, self._last.mono + IDLE_S_MAX
+        self._nap.deadline = min(due, latest)
 
     def _now(self) -> Now:
         """This instant; a wall clock that was set in between drops the lease (`safety.md` 1.1)."""
         now = self._clock.now()
-        if self._last is not None and abs(wall_jump_s(self._last, now)) > WALL_JUMP_S:
+        if abs(wall_jump_s(self._last, now)) > WALL_JUMP_S:
             self.member.drop_lease()
         self._last = now
         return now
@@ -103,20 +107,29 @@ class RaftNode:
             if channel is not None:
                 channel.send_nowait(finished)
         if self._dialled is not None:
-            self._dial_members()
-        self._woken.set()
+            if self._dialled is not self.member.configuration:
+                self._dial_members()
+            self._part_from_strangers()
+        if self._awaited is not None:
+            self._awaited.set()
+            self._awaited = None
+        self._set_nap()
         self._on_change()
 
     def _dial_members(self) -> None:
-        """A stream to each other member. A leader knows who belongs: it ends all other streams,
-        but not before it may have told who was removed what it asked."""
-        members = self.member.configuration.members
-        addresses = {one.id: one.address for one in members if one.id != self.member.id}
-        if addresses != self._dialled:
-            self._dialled = addresses
-            self.wire.set_peers(addresses)
-        strangers = self.wire.peers - addresses.keys() if self.member.role == "leader" else set()
-        now = self._clock.now().mono
+        """A stream to each other member."""
+        self._dialled = self.member.configuration
+        members = self._dialled.members
+        self.wire.set_peers({one.id: one.address for one in members if one.id != self.member.id})
+
+    def _part_from_strangers(self) -> None:
+        """A leader knows who belongs: it ends all other streams, but not before it may have told
+        who was removed what it asked."""
+        leads = self.member.role == "leader"
+        strangers = self.wire.peers.difference(self._others()) if leads else frozenset()
+        if not strangers and not self._farewells:
+            return
+        now = self._last.mono
         self._farewells = {peer: self._farewells.get(peer, now) for peer in strangers}
         for peer, since in self._farewells.items():
             if now >= since + FAREWELL_S:
@@ -155,9 +168,9 @@ class RaftNode:
 
     async def wait_event(self) -> None:
         """Returns soon after the next event; now and then without one."""
-        await self._woken.wait()
-        # The ticker takes the same event away; let it.
-        await trio.lowlevel.checkpoint()
+        if self._awaited is None:
+            self._awaited = trio.Event()
+        await self._awaited.wait()
 
     def transfer(self, target: str | None) -> str:
         """Gives the lease up and asks ``target``, or the best heir, to stand; returns whom. Only

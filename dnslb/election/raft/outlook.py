@@ -158,13 +158,13 @@ class Outlook:
     def look(self) -> None:
         """After every event: who leads now."""
         member = self._node.member
-        if member.leader is not None:
-            self._led_at = self._clock.now().mono
         known = (member.role, member.term, member.leader)
         if known == self._told:
             return
         before, self._told = self._told, known
         role, term, leader = known
+        if before is not None and before[2] is not None and leader is None:
+            self._led_at = self._clock.now().mono
         if before is not None and before[0] == "leader" and role != "leader":
             self._note("election", f"{member.id}, this one, leads no more", term=term)
         if before is not None and before[0] == "waiting" and role != "waiting":

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from dnslb.election.raft.journal import Journal
 from dnslb.election.raft.log import NO_OP, Batch, Entry, change_command, change_of
 from dnslb.election.raft.membership import Change, Configuration, Member
@@ -95,7 +97,7 @@ def refound(
     term = journal.facts.term + 1
     change = change_command(Change(Configuration(), configuration))
     founding = Entry(change, journal.last + 1, term)
-    facts = replace(
+    facts = structs.replace(
         journal.facts, term=term, voted=us.id, commit=founding.position, cluster_id=cluster_id
     )
     snapshot = journal.snapshot

@@ -6,7 +6,8 @@ Not options of the product: every ablation overrides one method of the test's ow
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from dnslb.election.raft.lease import LeaseBook, Release, Span
 from tests.election.raft.lease_members import Member, Message

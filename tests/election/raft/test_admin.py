@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
+from msgspec.structs import replace
 
 from dnslb.election.raft.admin import Administration, why_not_electable
 from dnslb.errors import CommandRefused
@@ -102,7 +103,7 @@ async def test_a_member_of_another_cluster_is_refused(autojump_clock: Clock) -> 
         other = await made.start("z", found=True)
         journal = other.member.journal
         assert journal.facts.cluster_id == "c1"
-        object.__setattr__(journal.facts, "cluster_id", "c2")
+        journal.facts = replace(journal.facts, cluster_id="c2")
         with pytest.raises(CommandRefused, match="z belongs to cluster c2, this is c1"):
             await administration(leader).add("z", "z:1", "voter")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from dnslb.election.raft.journal import BrokenLog, Journal
 from dnslb.election.raft.log import (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from dnslb.election.raft.lease import LeaseBook, Release
 from tests.election.raft.lease_search import LEASE_S, VOTERS, Note, Rules, search
