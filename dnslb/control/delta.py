@@ -38,7 +38,8 @@ Place = tuple[str, int]
 @dataclass(frozen=True, slots=True)
 class Sight:
     """Everything that a reader's picture is made of, at one moment. ``revision``: of the watched
-    status; ``log_seq``: of the newest entry of ``log``; ``message``: the status, rendered."""
+    status; ``log_seq``: of the newest entry of ``log``; ``message``: the status, rendered; ``led``:
+    the changes of the instance that may write, None where that is this one."""
 
     status: Status
     revision: int
@@ -47,6 +48,7 @@ class Sight:
     log_seq: int
     message: messages.Status
     now: Now
+    led: list[messages.Change] | None = None
 
 
 class Places:
@@ -86,7 +88,7 @@ def snapshot_pieces(seq: int, sight: Sight) -> Iterator[bytes]:
             "status": _status(sight),
             "agents": _agents(sight),
             "members": views.member_messages(sight.cluster),
-            "changes": [views.change_message(change) for change in sight.status.changes],
+            "changes": _changes(sight),
             "orders": views.order_messages(sight.status),
             "events": _events(sight, sight.log_seq - len(sight.log) + first),
         }
@@ -181,8 +183,9 @@ def delta_between(old: Sight, new: Sight, places: Places, *, ages: bool = True) 
         parts["agents"] = _agents(new)
     if _members(old, ages=ages) != _members(new, ages=ages):
         parts["members"] = views.member_messages(new.cluster)
-    if old.status.changes != new.status.changes:
-        parts["changes"] = [views.change_message(change) for change in new.status.changes]
+    ours = old.led is None and new.led is None
+    if old.status.changes != new.status.changes if ours else old.led is not new.led:
+        parts["changes"] = _changes(new)
     if old.status.operator != new.status.operator:
         parts["orders"] = views.order_messages(new.status)
     if events := _events(new, old.log_seq):
@@ -255,6 +258,12 @@ def _status(sight: Sight) -> dict[str, object]:
 
 def _lasting(message: messages.Status) -> dict[str, object]:
     return {key: value for key, value in message.items() if key not in _RUNNING}
+
+
+def _changes(sight: Sight) -> list[messages.Change]:
+    if sight.led is not None:
+        return sight.led
+    return [views.change_message(change) for change in sight.status.changes]
 
 
 def _agents(sight: Sight) -> list[messages.Agent]:

@@ -10,7 +10,7 @@ holds the event loop for a few milliseconds at most.
 from __future__ import annotations
 
 import pwd
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from urllib.parse import unquote
@@ -20,6 +20,7 @@ import trio
 from dnslb.api.codec import Malformed, to_time
 from dnslb.api.version import PREFIX, STALE_HEADER, TIME_HEADER, VERSION_HEADER
 from dnslb.control import views
+from dnslb.control.led import Elsewhere, LedChanges, counted
 from dnslb.control.permission import Denied, Permission
 from dnslb.control.pieces import endpoint_pieces, list_pieces, to_json
 from dnslb.control.requests import to_cluster_command, to_command, to_count, to_flag
@@ -40,9 +41,6 @@ WATCHERS_MAX = 32
 FOLLOW_HEARTBEAT_S = 1.0
 NAME_LOOKUP_S = 1.0
 NAMES_MAX = 256
-Elsewhere = Callable[[str, Mapping[str, str]], Awaitable[bytes | None]]
-"""What the instance that may write answers to a path and its parameters; None where that is this
-one. Raises `CommandRefused` where it cannot be asked."""
 JSON_LINES = "application/x-ndjson"
 _KINDS = {400: "bad-request", 404: "not-found", 405: "bad-request", 409: "refused", 503: "busy"}
 
@@ -67,7 +65,8 @@ class Handlers:
         self._info = info
         self._clock = clock
         self._elsewhere = elsewhere
-        self._watchers = Watchers(operations, cluster, info, clock)
+        self._led = LedChanges(elsewhere, cluster, clock)
+        self._watchers = Watchers(operations, cluster, info, clock, self._led)
         self._names: dict[int, str] = {}
         self._routes = Routes(
             {
@@ -105,8 +104,10 @@ class Handlers:
     # --------------------------------------------------------------------------------- looking
 
     async def status(self, request: Request) -> Response:
+        led = await self._led.newest()
         status, cluster = self._operations.status.value, self._cluster.view()
-        return self._json(views.status_message(self._info, status, cluster, self._clock.now()))
+        message = views.status_message(self._info, status, cluster, self._clock.now())
+        return self._json(message if led is None else counted(message, led))
 
     async def members(self, request: Request) -> Response:
         return self._json(views.member_messages(self._cluster.view()))

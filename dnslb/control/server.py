@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 import trio
 
 from dnslb.api.codec import REQUEST_BYTES_MAX
-from dnslb.control.handlers import WATCHERS_MAX, Elsewhere, Handlers
+from dnslb.control.handlers import WATCHERS_MAX, Handlers
+from dnslb.control.led import Elsewhere
 from dnslb.control.requests import TIMEOUT_S_MAX
 from dnslb.control.views import InstanceInfo
 from dnslb.net.clock import Clock

@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator
 import trio
 
 from dnslb.control.delta import Places, Sight, delta_between, snapshot_pieces
+from dnslb.control.led import LedChanges, counted
 from dnslb.control.views import InstanceInfo, status_message
 from dnslb.model.cluster import ClusterView
 from dnslb.net.clock import Clock
@@ -33,12 +34,18 @@ class Watchers:
     """Makes streams, which share what they have in common; ``count``: how many are open."""
 
     def __init__(
-        self, operations: Operations, cluster: Cluster, info: InstanceInfo, clock: Clock
+        self,
+        operations: Operations,
+        cluster: Cluster,
+        info: InstanceInfo,
+        clock: Clock,
+        led: LedChanges,
     ) -> None:
         self._operations = operations
         self._cluster = cluster
         self._info = info
         self._clock = clock
+        self._led = led
         self._places = Places()
         self._newest: Sight | None = None
         self.count = 0
@@ -48,7 +55,7 @@ class Watchers:
         self.count += 1
         try:
             seq = 1
-            sent = self._sight()
+            sent = await self._sight()
             for piece in snapshot_pieces(seq, sent):
                 yield piece
             await self._learn(sent)
@@ -56,7 +63,7 @@ class Watchers:
             aged_at = said_at
             while not closing.is_set():
                 await self._wait_news(sent, said_at + HEARTBEAT_S)
-                newest = self._sight()
+                newest = await self._sight()
                 late = taken_at - said_at > LATE_S
                 ages = newest.now.mono >= aged_at + HEARTBEAT_S
                 delta = None if late else delta_between(sent, newest, self._places, ages=ages)
@@ -88,14 +95,17 @@ class Watchers:
         with trio.move_on_at(until_mono):
             await self._operations.status.wait_changed(sent.revision)
 
-    def _sight(self) -> Sight:
+    async def _sight(self) -> Sight:
         """This moment; the rendered status is kept as long as what it shows is the same."""
+        led = await self._led.newest()
         status, log = self._operations.status, self._operations.log
         cluster, now, last = self._cluster.view(), self._clock.now(), self._newest
-        if last is not None and last.status is status.value and _alike(last.cluster, cluster):
+        same = last is not None and last.status is status.value and last.led is led
+        if last is not None and same and _alike(last.cluster, cluster):
             message = last.message
         else:
             message = status_message(self._info, status.value, cluster, now)
+            message = message if led is None else counted(message, led)
         self._newest = Sight(
             status=status.value,
             revision=status.revision,
@@ -104,6 +114,7 @@ class Watchers:
             log_seq=log.revision,
             message=message,
             now=now,
+            led=led,
         )
         return self._newest
 

@@ -13,7 +13,8 @@ import logging
 import trio
 
 from dnslb import __version__
-from dnslb.control.handlers import Elsewhere, Handlers
+from dnslb.control.handlers import Handlers
+from dnslb.control.led import Elsewhere
 from dnslb.control.server import ControlServer
 from dnslb.control.views import InstanceInfo
 from dnslb.daemon.config import Config

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import pytest
 import trio
 
-from dnslb.control.handlers import Elsewhere, Handlers
+from dnslb.control.handlers import Handlers
+from dnslb.control.led import Elsewhere
 from dnslb.errors import CommandRefused, NoLeader
 from dnslb.net.http_message import Request
 from tests.control.test_handlers import ME, STATUS, StillClock, body_of

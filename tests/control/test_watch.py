@@ -14,6 +14,7 @@ from hypothesis import given, settings, strategies as st
 
 from dnslb.api.messages import WATCH_ROW
 from dnslb.control.delta import Places, Sight, delta_between, snapshot_pieces
+from dnslb.control.led import LedChanges
 from dnslb.control.pieces import watch_head, watch_row
 from dnslb.control.views import status_message
 from dnslb.control.votes import Votes
@@ -205,7 +206,8 @@ class Reader:
 
 
 def watchers(shown: Shown) -> Watchers:
-    return Watchers(shown, shown, INFO, FakeClock())
+    clock = FakeClock()
+    return Watchers(shown, shown, INFO, clock, LedChanges(None, shown, clock))
 
 
 async def test_first_a_snapshot_then_heartbeats(autojump_clock: trio.abc.Clock) -> None:
