@@ -42,6 +42,9 @@ class AsyncClient:
         self.path = path
         self.timeout_s = timeout_s
 
+    def move_on(self) -> None:
+        """Watches and asks the next daemon from now on, where there are several."""
+
     async def get(self, target: str) -> Reply:
         """The answer to ``GET /v1<target>``; raises `Failed`."""
         return await self._exchange("GET", target, b"", self.timeout_s)
@@ -125,7 +128,9 @@ class AsyncClient:
         except OSError as error:
             raise self._broken(error) from error
         finally:
-            writer.close()
+            # Not `close`: over TLS that waits for the other end to say goodbye, and there is
+            # nothing left to say.
+            writer.transport.abort()
 
     async def _open(self, timeout_s: float) -> Streams:
         """A connection; raises `Unreached`."""

@@ -3,21 +3,24 @@
 Only the stream is read here. What is asked and ordered goes the way of `remote`, in a thread:
 such an answer may send us on to the leader or to a socket, and that is judged in one place.
 
-Law: a member that goes away is said to be gone, not replaced: which one is looked at is the
-operator's choice.
+Law: of several members, the next one is watched when one goes away, and that it went is said. One
+that was named alone is said to be gone, not replaced: which one is looked at is the operator's
+choice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dnslbctl.aclient import CHUNK_BYTES, AsyncClient
+from dnslbctl.remote import PROBE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from dnslbctl.aclient import Streams
     from dnslbctl.client import Reply, Unreached
@@ -25,11 +28,19 @@ if TYPE_CHECKING:
 
 
 class AsyncMember(AsyncClient):
-    """The member that ``client`` speaks to."""
+    """The member that ``client`` speaks to; ``others``: who are watched when it goes away."""
 
-    def __init__(self, client: RemoteClient) -> None:
+    def __init__(self, client: RemoteClient, others: Sequence[RemoteClient] = ()) -> None:
         super().__init__(client.path, client.timeout_s)
-        self._client = client
+        self._members = deque((client, *others))
+
+    @property
+    def _client(self) -> RemoteClient:
+        return self._members[0]
+
+    def move_on(self) -> None:
+        self._members.rotate(-1)
+        self.path = self._client.path
 
     async def get(self, target: str) -> Reply:
         return await in_thread(lambda: self._client.get(target))
@@ -43,6 +54,8 @@ class AsyncMember(AsyncClient):
         tls: dict[str, Any] = {}
         if credentials is not None:
             tls = {"ssl": credentials.context, "server_hostname": client.host}
+        if len(self._members) > 1:
+            timeout_s = min(timeout_s, PROBE_S)  # the next one may be there
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.open_connection(

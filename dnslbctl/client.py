@@ -22,8 +22,6 @@ if TYPE_CHECKING:  # importing typing would cost as much as Python itself
     from collections.abc import Iterator, Mapping
     from typing import Any, BinaryIO
 
-    from dnslbctl.aclient import AsyncClient
-
 HEAD_LINES_MAX = 64
 LINE_BYTES_MAX = 1024 * 1024
 HEARTBEAT_LOST_S = 10.0
@@ -131,12 +129,6 @@ class Client:
     def probe(self) -> None:
         """Raises `Unreached` unless somebody serves the socket."""
         self._connect(self.timeout_s).close()
-
-    def watching(self) -> AsyncClient:
-        """The same daemon for whoever watches it on asyncio."""
-        from dnslbctl.aclient import AsyncClient  # noqa: PLC0415 - no verb watches
-
-        return AsyncClient(self.path, self.timeout_s)
 
     def get(self, target: str) -> Reply:
         """The answer to ``GET /v1<target>``; raises `Failed`."""

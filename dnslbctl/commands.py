@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # importing typing would cost as much as Python itself
     from collections.abc import Callable, Iterable
 
     from dnslb.api import messages
+    from dnslbctl.aclient import AsyncClient
     from dnslbctl.client import Reply
     from dnslbctl.output import Terminal
 
@@ -59,10 +60,25 @@ class Session:
             self._client = self._find()
         return self._client
 
+    def watched(self) -> AsyncClient:
+        """The same for whoever keeps a picture of it; somebody is there."""
+        if self._is_remote():
+            from dnslbctl.remote import watch_members  # noqa: PLC0415 - only over the network
+
+            return watch_members(self.call, self.call.seconds("--timeout", READ_TIMEOUT_S))
+        from dnslbctl.aclient import AsyncClient  # noqa: PLC0415 - no verb watches
+
+        client = self.client()
+        client.probe()
+        return AsyncClient(client.path, client.timeout_s)
+
+    def _is_remote(self) -> bool:
+        return any(option in self.call.given for option in cli.REMOTE_OPTIONS)
+
     def _find(self) -> Client:
         timeout_s = self.call.seconds("--timeout", READ_TIMEOUT_S)
         given = self.call.given
-        if any(option in given for option in cli.REMOTE_OPTIONS):
+        if self._is_remote():
             from dnslbctl.remote import find_member  # noqa: PLC0415 - only over the network
 
             return find_member(self.call, timeout_s)
@@ -103,11 +119,10 @@ def console(session: Session) -> int:
     dumb = os.environ.get("TERM", "dumb") in ("", "dumb")
     if dumb or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Failed(NO_TERMINAL)
-    client = session.client()
-    client.probe()
+    watched = session.watched()
     from dnslbctl.console.launch import run  # noqa: PLC0415 - no verb may load Textual
 
-    return run(client.watching(), session.terminal)
+    return run(watched, session.terminal)
 
 
 # ------------------------------------------------------------------------------------- looking

@@ -19,7 +19,7 @@ from dnslbctl.raftwords import MULTI
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing would cost as much as Python itself
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dnslbctl.amember import AsyncMember
     from dnslbctl.cli import Call
@@ -86,11 +86,6 @@ class RemoteClient(Client):
         self._hops_left = hops_left
         self._is_local = False
 
-    def watching(self) -> AsyncMember:
-        from dnslbctl.amember import AsyncMember  # noqa: PLC0415 - no verb watches
-
-        return AsyncMember(self)
-
     def _exchange(self, method: str, target: str, body: bytes, timeout_s: float) -> Reply:
         try:
             return super()._exchange(method, target, body, timeout_s)
@@ -153,8 +148,8 @@ class RemoteClient(Client):
         return super().broken(error, limit_s)
 
 
-def find_member(call: Call, timeout_s: float) -> RemoteClient:
-    """The member that ``--address`` or ``--leader`` mean; raises `Failed` or `Usage`."""
+def given_members(call: Call) -> tuple[list[str], Credentials | None]:
+    """The addresses in ``--address`` or ``--leader``, and what to show there; raises `Usage`."""
     given = call.given
     try:
         members = [given["--address"]] if "--address" in given else split_members(given["--leader"])
@@ -167,9 +162,35 @@ def find_member(call: Call, timeout_s: float) -> RemoteClient:
         from dnslbctl.secure import Credentials  # noqa: PLC0415 - ssl is slow to import
 
         credentials = Credentials(given["--ca"], given["--crt"], given["--key"])
-    if "--address" in given:
+    return members, credentials
+
+
+def find_member(call: Call, timeout_s: float) -> RemoteClient:
+    """The member that ``--address`` or ``--leader`` mean; raises `Failed` or `Usage`."""
+    members, credentials = given_members(call)
+    if "--address" in call.given:
         return RemoteClient(members[0], timeout_s, credentials)
     return find_leader(members, timeout_s, credentials)
+
+
+def watch_members(call: Call, timeout_s: float) -> AsyncMember:
+    """Whoever of the members in ``--address`` or ``--leader`` is there, leader or not: each shows
+    the same, also while nobody leads. Raises `Unreached` or `Usage`."""
+    from dnslbctl.amember import AsyncMember  # noqa: PLC0415 - no verb watches
+
+    members, credentials = given_members(call)
+    clients = [RemoteClient(member, timeout_s, credentials) for member in members]
+    reasons = {}
+    for number, client in enumerate(clients):
+        try:
+            client.probe()
+        except Unreached as error:
+            reasons[client.path] = error
+        else:
+            return AsyncMember(client, clients[number + 1 :] + clients[:number])
+    if len(reasons) == 1:
+        raise reasons[members[0]]
+    raise _unreached({member: str(error) for member, error in reasons.items()})
 
 
 def find_leader(
@@ -190,12 +211,19 @@ def find_leader(
                 return RemoteClient(leader, timeout_s, credentials)
             if deadline.left_s <= 0:
                 break
-        listed = "".join(f"\n  {member}: {_short(why)}" for member, why in reasons.items())
         if not heard:
-            raise Unreached(f"no member of the cluster is reached:{listed}\n{BY_OTHER_WAYS}")
+            raise _unreached(reasons)
         if deadline.left_s <= PAUSE_S:
-            raise NoLeader(f"no leader within {timeout_s:g} s:{listed}")
+            raise NoLeader(f"no leader within {timeout_s:g} s:{_listed(reasons)}")
         time.sleep(PAUSE_S)
+
+
+def _unreached(reasons: Mapping[str, str]) -> Unreached:
+    return Unreached(f"no member of the cluster is reached:{_listed(reasons)}\n{BY_OTHER_WAYS}")
+
+
+def _listed(reasons: Mapping[str, str]) -> str:
+    return "".join(f"\n  {member}: {_short(why)}" for member, why in reasons.items())
 
 
 def _short(why: str) -> str:

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Hashable, Iterable
 from contextlib import aclosing
 from functools import partial
+from inspect import isawaitable
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -37,38 +38,49 @@ AGES_S = 1.0
 RETRY_S, RETRY_S_MAX = 0.25, 4.0
 VOTES_AFTER_S, VOTES_EVERY_S = 0.15, 2.0
 
+_KEYS = {
+    "question_mark": "help",
+    "slash": "filter",
+    "colon": "palette",
+    "q": "quit",
+    "z": "zoom",
+    "s": "sort",
+    "y": "copy",
+    "d": "drain",
+    "f": "force",
+    "c": "clear",
+    "p": "pause",
+    "x": "decide",
+    "S": "sync",
+    "w": "why",
+    "a": "add_voter",
+    "n": "add_nonvoter",
+    "t": "transfer",
+    "m": "demote",
+    "r": "remove",
+}
+
+
+def _key(key: str, action: str) -> Binding:
+    """Keys may come faster than one after the other is done, over a slow line all at once. What
+    each does is done before the next one is looked at, and so meets what it was meant for."""
+    return Binding(key, f"key({action})", priority=True)
+
 
 class Console(Board):
     """Runs until somebody quits."""
 
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(str(i), f"pane('{pane}')", pane) for i, pane in enumerate(lists.PANES, 1)),
-        Binding("question_mark", "help", "Help"),
-        Binding("slash", "filter", "Filter"),
-        Binding("colon,ctrl+p", "command_palette", "More"),
-        Binding("q", "quit", "Quit"),
-        Binding("z", "zoom", "Zoom"),
-        Binding("s", "sort", "Sort"),
-        Binding("y", "copy", "Copy"),
-        Binding("left", "fold(True)", "Fold"),
-        Binding("right", "fold(False)", "Unfold"),
-        Binding("escape", "leave", "Back"),
-        Binding("tab", "next_pane(1)", "Next pane"),
-        Binding("shift+tab", "next_pane(-1)", "Previous pane"),
-        Binding("d", "drain", "Drain"),
-        Binding("f", "force", "Force"),
-        Binding("c", "clear", "Clear"),
-        Binding("p", "pause", "Pause"),
-        Binding("x", "decide", "Decide"),
-        Binding("S", "sync", "Sync"),
-        Binding("w", "why", "Why"),
-        Binding("a", "add_voter", "Add voter"),
-        Binding("n", "add_nonvoter", "Add non-voter"),
-        Binding("t", "transfer", "Transfer"),
-        Binding("m", "demote", "Demote"),
-        Binding("r", "remove", "Remove"),
-        Binding("ctrl+z", "suspend_process", "Suspend"),
+        *(_key(str(i), f"'pane', '{pane}'") for i, pane in enumerate(lists.PANES, 1)),
+        *(_key(key, f"'{action}'") for key, action in _KEYS.items()),
+        _key("left", "'fold', True"),
+        _key("right", "'fold', False"),
+        Binding("ctrl+p", "palette", priority=True),
+        Binding("escape", "leave", priority=True),
+        Binding("tab", "next_pane(1)", priority=True),
+        Binding("shift+tab", "next_pane(-1)", priority=True),
+        Binding("ctrl+z", "suspend_process", priority=True),
     ]
 
     crash: BaseException | None = None
@@ -91,8 +103,15 @@ class Console(Board):
         self._close_messages_no_wait()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys of the board mean nothing under a form or a page."""
-        return len(self.screen_stack) == 1 or action not in _OWN
+        """Keys of the board mean nothing under a form or a page, nor while a filter is typed."""
+        if len(self.screen_stack) > 1:
+            return action not in _OWN
+        return action != "key" or not isinstance(self.focused, Input)
+
+    async def action_key(self, action: str, *parameters: object) -> None:
+        done = getattr(self, f"action_{action}")(*parameters)
+        if isawaitable(done):
+            await done
 
     # --------------------------------------------------------------------------------- following
 
@@ -106,6 +125,7 @@ class Console(Board):
                         delay = RETRY_S
             except Failed as error:
                 self._lose(str(error))
+                self.client.move_on()
             await asyncio.sleep(delay)
             delay = min(delay * 2, RETRY_S_MAX)
 
@@ -289,9 +309,9 @@ class Console(Board):
 
         await self.open_page("Endpoint", fetch)
 
-    def action_command_palette(self) -> None:
+    async def action_palette(self) -> None:
         if len(self.screen_stack) == 1:
-            self.push_screen(CommandPalette(placeholder="an order or a pane"))
+            await self.push_screen(CommandPalette(placeholder="an order or a pane"))
 
     async def action_help(self) -> None:
         async def fetch(_: int) -> Text:
@@ -308,6 +328,4 @@ class Console(Board):
         yield SystemCommand("Quit", "", self.action_quit)
 
 
-_OWN = frozenset(
-    binding.action.partition("(")[0] for binding in Console.BINDINGS if isinstance(binding, Binding)
-) - {"suspend_process"}
+_OWN = frozenset({"key", "command_palette", "leave", "next_pane", *_KEYS.values(), "pane", "fold"})

@@ -20,7 +20,7 @@ Hint = tuple[str, str, str]
 
 _MORE: tuple[Hint, ...] = (
     ("/", "Filter", "filter"),
-    (":", "More", "command_palette"),
+    (":", "More", "palette"),
     ("?", "Help", "help"),
     ("q", "Quit", "quit"),
 )

@@ -59,6 +59,12 @@ class Hands:
             self.console.post_message(Key(key, key if len(key) == 1 else None))
             await self.settle()
 
+    async def burst(self, *keys: str) -> None:
+        """All at once, as a slow line brings them; what they do is waited for by the caller."""
+        for key in keys:
+            self.console.post_message(Key(key, key if len(key) == 1 else None))
+        await self.settle()
+
     async def settle(self) -> None:
         """Until a screen that was opened stands, and all messages were handled."""
         await self._turn()

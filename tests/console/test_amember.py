@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 
 import pytest
 
 from dnslb.daemon.verbs.authority import Wish
 from dnslb.net.tls import TlsFiles
+from dnslbctl.amember import AsyncMember
 from dnslbctl.client import Failed, Unreached
 from dnslbctl.remote import RemoteClient
 from dnslbctl.secure import Credentials
@@ -42,7 +43,7 @@ def alice(pki: Pki) -> Credentials:
 
 
 def test_watched_and_steered_over_tls(member: Member, pki: Pki) -> None:
-    client = RemoteClient(member.address, 10.0, alice(pki)).watching()
+    client = AsyncMember(RemoteClient(member.address, 10.0, alice(pki)))
 
     async def hand(hands: Hands) -> None:
         await drain(hands)
@@ -59,7 +60,7 @@ def test_watched_and_steered_over_tls(member: Member, pki: Pki) -> None:
 def test_without_tls_an_order_goes_through_the_socket(tmp_path: Path) -> None:
     member = Member(tmp_path / "s", shown=Shown(CROWD, ENTRIES, RAFT))
     with running(member):
-        client = RemoteClient(member.address, 10.0).watching()
+        client = AsyncMember(RemoteClient(member.address, 10.0))
 
         async def hand(hands: Hands) -> None:
             await drain(hands)
@@ -73,7 +74,7 @@ def test_without_tls_an_order_goes_through_the_socket(tmp_path: Path) -> None:
 def test_what_goes_wrong_is_told_as_by_the_verbs(member: Member, pki: Pki) -> None:
     async def why(client: RemoteClient) -> str:
         with pytest.raises(Unreached) as raised:
-            async with aclosing(client.watching().watch()) as events:
+            async with aclosing(AsyncMember(client).watch()) as events:
                 await anext(events)
         return str(raised.value)
 
@@ -86,6 +87,30 @@ def test_what_goes_wrong_is_told_as_by_the_verbs(member: Member, pki: Pki) -> No
 
 
 def test_a_thread_s_failure_is_raised_where_it_is_awaited(member: Member, pki: Pki) -> None:
-    client = RemoteClient(member.address, 10.0, alice(pki)).watching()
+    client = AsyncMember(RemoteClient(member.address, 10.0, alice(pki)))
     with pytest.raises(Failed, match="there is no load balancer nobody"):
         asyncio.run(client.get("/why/nobody"))
+
+
+def test_of_several_members_the_next_is_watched_when_one_goes_away(tmp_path: Path) -> None:
+    """And the orders go there, too."""
+    (tmp_path / "b").mkdir()
+    first = Member(tmp_path / "s", shown=Shown(CROWD, ENTRIES, RAFT))
+    second = Member(tmp_path / "b" / "s", shown=Shown(CROWD, ENTRIES, RAFT))
+    with running(second), ExitStack() as stack:
+        stack.enter_context(running(first))
+        here, there = (RemoteClient(member.address, 10.0) for member in (first, second))
+        client = AsyncMember(here, [there])
+
+        async def hand(hands: Hands) -> None:
+            assert hands.console.client.path == first.address
+            await drain(hands)
+            await asyncio.to_thread(stack.close)
+            await hands.until(lambda: client.path == second.address and not hands.console.offline)
+            await hands.until_shown("living 3 → 2")
+            assert "disk swap" in hands.text, "the form is still there, with what was typed"
+            await order(hands)
+            await hands.until_shown("done", "Close")
+
+        asyncio.run(driven(client, hand))
+    assert (len(first.shown.commands), len(second.shown.commands)) == (0, 1)

@@ -167,6 +167,24 @@ def test_an_answer_that_is_lost_is_not_called_done(tmp_path: Path, daemon: Daemo
     assert len(daemon.shown.commands) == len(ORDERS)
 
 
+def test_keys_that_come_all_at_once_do_what_each_was_meant_for(daemon: Daemon) -> None:
+    """Over a slow line they do: the pane, the row, the form and its fields are those that whoever
+    typed them slowly would have met."""
+
+    async def hand(hands: Hands) -> None:
+        await hands.burst("2", "G", "k", "d", *"disk", "tab", "1", "h")
+        await hands.until(lambda: hands.forms == 1 and hands.form_value() == "1h")
+        assert hands.form.values()["reason"] == "disk"
+        await hands.until_shown("http://192.0.2.11:80 of www.example.org")
+        await hands.burst("escape", "3", "G", "n", *"ber-5", "down", *"b:1")
+        await hands.until(lambda: hands.forms == 1 and hands.form_value() == "b:1")
+        assert hands.form.values()["id"] == "ber-5"
+        await hands.burst("escape", "3", "g", "j", "j", "m")
+        await hands.until_shown("Demote a voter", "ams-3  voter, follower")
+
+    drive(daemon.path, hand)
+
+
 # -------------------------------------------------------------------------------- of single forms
 
 

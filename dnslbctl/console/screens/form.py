@@ -36,9 +36,10 @@ class FormScreen(ModalScreen[None]):
     ``propose``: a field and what the daemon has for it, None when it has nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Cancel"),
-        Binding("down", "app.focus_next", show=False),
-        Binding("up", "app.focus_previous", show=False),
+        # What is typed after one of these, however fast, goes to the next field.
+        Binding("escape", "leave", priority=True),
+        Binding("down,tab", "app.focus_next", priority=True),
+        Binding("up,shift+tab", "app.focus_previous", priority=True),
     ]
 
     def __init__(
@@ -112,7 +113,8 @@ class FormScreen(ModalScreen[None]):
 
     def consider(self) -> None:
         """Judges anew: at each key, and whenever the picture changed."""
-        if self._state != "open":
+        # The last key before it was closed may be told after that.
+        if self._state != "open" or not self._is_seen():
             return
         found = self.judgement = self._judge(self._form, self.values())
         self.query_one("#so", Prose).show(found.so)

@@ -23,7 +23,7 @@ class Page(ModalScreen[None]):
     """``fetch``: makes the text for so many cells of width; it may fail with `Failed`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter", "dismiss", "Close"),
+        Binding("escape,q,question_mark,enter", "dismiss", priority=True),
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),
     ]

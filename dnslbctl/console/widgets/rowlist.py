@@ -36,14 +36,15 @@ class RowList(Widget, can_focus=True):
     """``columns_of``: what fits into so many cells. ``pinned``: a cursor on the first row stays
     there when rows come in above it."""
 
+    # By `app._key`: a cursor must have moved before the key that orders something for its row.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
-        Binding("pagedown,ctrl+f,space", "page(1)", "Page down", show=False),
-        Binding("home,g", "edge(False)", "First", show=False),
-        Binding("end,G", "edge(True)", "Last", show=False),
-        Binding("enter", "pick", "Details", show=False),
+        Binding("up,k", "move(-1)", priority=True),
+        Binding("down,j", "move(1)", priority=True),
+        Binding("pageup,ctrl+b", "page(-1)", priority=True),
+        Binding("pagedown,ctrl+f,space", "page(1)", priority=True),
+        Binding("home,g", "edge(False)", priority=True),
+        Binding("end,G", "edge(True)", priority=True),
+        Binding("enter", "pick", priority=True),
     ]
 
     def __init__(
