@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
 import subprocess
@@ -19,6 +20,7 @@ from dnslb.election.raft.frames import (
     greeting_from_bytes,
 )
 from dnslb.net.clock import wall_s
+from tests.system.raft_siege import CONNECTIONS, besieged
 from tests.system.raft_stage import Cluster
 from tests.system.stage import CLI
 
@@ -79,6 +81,7 @@ def test_a_cluster_with_certificates_and_whom_it_refuses(
     moved = cluster.raftadmin(*admin, "--leader", cluster.multi(), "leadership_transfer")
     assert moved.returncode == 0, moved.stderr
     assert cluster.leader(but=leader) != leader
+    under_siege(cluster, eve)
     another_members_certificate(cluster, right)
     refused(cluster, make_pki(tmp_path / "other", "m3"), "unknown CA")
     expired = tmp_path / "expired"
@@ -91,6 +94,34 @@ def test_a_cluster_with_certificates_and_whom_it_refuses(
     Authority(expired, wall_s() - 20 * DAY_S).issue(old)
     refused(cluster, {"m3": expired / "m3"}, "expired")
     cured(cluster, right)
+
+
+def under_siege(cluster: Cluster, pair: Path) -> None:
+    """A thousand connections that lead to nothing: the leader leads on and decides, and a member
+    that was away gets in."""
+    leader = cluster.leader()
+    away = next(name for name in cluster.seats if name != leader)
+    term = cluster.status(leader)["term"]
+    body = {"kind": "drain", "subjects": ["192.0.2.1"], "reason": "a siege"}
+    ports = [int(cluster[name].address.rpartition(":")[2]) for name in (leader, away)]
+    with besieged(pair, *ports) as sieges:
+        cluster.wait(lambda: sum(one.came for one in sieges) > CONNECTIONS)
+        assert cluster.client(leader).post("/commands", body).value["ok"]
+        cluster.stop(away, signal.SIGKILL)
+        cluster.start(away)
+        cluster.wait_ready(away)
+        cluster.wait(lambda: cluster.status(away)["leader"] is not None)
+        cluster.wait(lambda: match_of(cluster, leader, away) is not None)
+        assert cluster.client(leader).post("/commands", body).value["ok"]
+    status = cluster.status(leader)
+    assert (status["role"], status["term"]) == ("leader", term)
+    print(f"{sum(one.came for one in sieges)} came")
+
+
+def match_of(cluster: Cluster, leader: str, name: str) -> int | None:
+    """Up to where the leader knows that the member has its log."""
+    rows = {one["id"]: one for one in cluster.client(leader).get("/members").value}
+    return rows[name]["match_index"] or None
 
 
 def another_members_certificate(cluster: Cluster, right: dict[str, Path]) -> None:

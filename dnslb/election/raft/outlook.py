@@ -238,9 +238,10 @@ class Outlook:
             if member.role == "leader" and now - self._led_since > SILENT_S:
                 heard_at = member.heard_at(one.id)
                 if heard_at is None or now - heard_at > SILENT_S:
+                    _, why = self._refusals.get(one.id, (0.0, "it is not known why"))
                     rows[SILENT, one.id] = (
                         "warning",
-                        f"{one.id} at {one.address} does not answer the leader",
+                        f"{one.id} at {one.address} does not answer the leader: {why}",
                         "see whether it runs; dnslbctl raft remove_server takes it away for good",
                     )
         for peer, (at, sentence) in list(self._refusals.items()):
