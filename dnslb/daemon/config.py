@@ -7,8 +7,10 @@ Law: a `Config` exists only when nothing was wrong; what was wrong is told all a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -193,7 +195,14 @@ class Config:
             dry_run=self.dry_run,
             unverified=self._unverified(capabilities),
             keeps_monitor_list=self.etcd is not None,
+            digest=self.digest if self.raft is not None and not self.dry_run else "",
         )
+
+    @cached_property
+    def digest(self) -> str:
+        """Of what decisions rest on and all members must have alike (`safety.md` 3.5)."""
+        text = repr((self.loadbalancers, self.agents, self.guard))
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     def _unverified(self, capabilities: Capabilities) -> str | None:
         """Why nobody asks the servers whether changes are published."""

@@ -40,6 +40,7 @@ from dnslb.decide.events import (
     Event,
     LeaseChanged,
     LoopStalled,
+    MembersCompared,
     PublicationChecked,
     ReportArrived,
     SettingsChanged,
@@ -277,6 +278,7 @@ class Instance:
             note=self.note,
             notices=self.notices,
             voters=self._take_voters,
+            agreed=lambda digest: self._tell(MembersCompared(digest)),
         )
 
     async def _perform(self, command: Command, timeout_s: float) -> CommandReply:

@@ -1,12 +1,10 @@
 """One member of a raft cluster in a daemon: the election's parts behind the raft address.
 
-Not what they do (`dnslb.election.raft`, `raft_door`): this puts both together, and says what
-members compare of their configurations.
+Not what they do (`dnslb.election.raft`, `raft_door`): this puts both together.
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
 from dataclasses import replace
 
@@ -58,7 +56,7 @@ class RaftParts:
             dial=self.door.secured(dial_tcp),
             prove=self.door.prove,
         )
-        self.member.tell_digest(digest_of(config))
+        self.member.tell_digest(config.digest)
 
     def as_election(self) -> Election:
         return Election(
@@ -80,7 +78,7 @@ class RaftParts:
         return replace(publication, fence=fence)
 
     def reload(self, config: Config) -> None:
-        self.member.tell_digest(digest_of(config))
+        self.member.tell_digest(config.digest)
 
     async def run(
         self, handlers: Handlers, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -99,9 +97,3 @@ class RaftParts:
         self.door.shut()
         self.member.hang_up()
         self._taking_part.cancel()
-
-
-def digest_of(config: Config) -> str:
-    """Of what decisions rest on and all members must have alike (`safety.md` 3.5)."""
-    text = repr((config.loadbalancers, config.agents, config.guard))
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -142,6 +142,8 @@ def of_held(held: Iterable[HeldChange]) -> list[Row]:
             continue
         severity: Severity = "critical" if change.kind == "withdrawal" else "warning"
         next_step = f"dnslbctl approve {change.id}, or dnslbctl drop {change.id} to leave it"
+        if change.kind == "configuration":
+            next_step = f"give all voters the same configuration and reload them; or {next_step}"
         rows.append(Row(severity, f"held-{change.kind}", change.id, change.sentence, next_step))
     return rows
 

@@ -6,14 +6,14 @@ is. Runs on the lease holder only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from dnslb.decide import reason
 from dnslb.decide.balancer import Balancer
 from dnslb.decide.held import HeldChange
 from dnslb.errors import CommandRefused, InvalidValue
-from dnslb.model.checkpoint import Owned, StateChange
+from dnslb.model.checkpoint import Owned, Precedent, PutInForce, StateChange
 from dnslb.model.command import Command
 from dnslb.model.instant import Now
 from dnslb.model.loadbalancer import Endpoint
@@ -42,13 +42,15 @@ Target = tuple[Balancer, Endpoint]
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a command needs to see of the controller; nothing here is changed."""
+    """What a command needs to see of the controller; nothing here is changed. ``in_force_with``:
+    what is in force once our configuration of these names is."""
 
     balancers: Mapping[str, Balancer]
     zones: frozenset[str]
     operator: OperatorState
     held: Mapping[str, HeldChange]
     owned: Mapping[RRsetKey, Owned]
+    in_force_with: Callable[[Iterable[str]], Precedent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,11 +281,17 @@ def _held(command: Command, sight: Sight) -> list[HeldChange]:
 
 def _approve(command: Command, sight: Sight, now: Now) -> Accepted:
     found = _held(command, sight)
-    approvals = tuple(Approval(h.id, command.by, now.wall) for h in found)
-    names = reason.listed([f"{h.key}" for h in found])
+    ours = [h.lb for h in found if h.kind == "configuration"]
+    others = [h for h in found if h.kind != "configuration"]
+    changes: list[StateChange] = []
+    if others:
+        changes.append(Approve(tuple(Approval(h.id, command.by, now.wall) for h in others)))
+    if ours:
+        changes.append(PutInForce(sight.in_force_with(ours)))
+    names = [f"the configuration of {lb}" for lb in ours] + [f"{h.key}" for h in others]
     return Accepted(
-        (Approve(approvals),),
-        f"approved: {names}",
+        tuple(changes),
+        f"approved: {reason.listed(names)}",
         tuple(dict.fromkeys(h.lb for h in found)),
         tuple(dict.fromkeys(a for h in found for a in sorted(h.addresses))),
     )

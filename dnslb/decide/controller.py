@@ -19,6 +19,7 @@ from dnslb.decide.events import (
     FenceTaken,
     LeaseChanged,
     LoopStalled,
+    MembersCompared,
     PublicationChecked,
     ReportArrived,
     SettingsChanged,
@@ -148,6 +149,8 @@ class Controller:
                 self._rest_on_memory(now)
             case SettingsChanged(settings):
                 self._configure(settings, now)
+            case MembersCompared(digest):
+                self._writer.precedence.take_agreed(digest)
 
     def _configure(self, settings: Settings, now: Now) -> None:
         self._settings = settings
@@ -170,7 +173,7 @@ class Controller:
         self._votes = None
         self._due = {}
         self._dirty = set(self._balancers)
-        self._writer.configure(settings)
+        self._writer.configure(settings, leads=self._lease is not None)
         self._restore_flaps(now)
         self._want_zones()
         self._zones.retry()
@@ -218,7 +221,7 @@ class Controller:
         held, self._lease = self._lease, lease
         if lease is None:
             if held is not None:
-                self._writer.forget(list(self._writer.plans))
+                self._writer.lay_down()
                 self._keep_monitor_list()
                 self._journal.log("lease", "the right to write is gone; nothing is written", now)
             return

@@ -58,7 +58,8 @@ class Desk:
     def _sight(self, balancers: Mapping[str, Balancer]) -> Sight:
         store, held = self._store, self._writer.ledger.held
         zones = frozenset(self._zones.by_name)
-        return Sight(balancers, zones, store.operator, held, store.memory.owned)
+        in_force_with = self._writer.precedence.approved
+        return Sight(balancers, zones, store.operator, held, store.memory.owned, in_force_with)
 
 
 def answer(ended: Ended) -> Answer:

@@ -38,6 +38,11 @@ class Difference(NamedTuple):
         return frozenset(self.before) - frozenset(self.wanted)
 
     @property
+    def is_one(self) -> bool:
+        """Whether anything differs at all."""
+        return self.before != self.wanted or bool(self.existing and self.existing.ttl != self.ttl)
+
+    @property
     def cause(self) -> Cause:
         if self.relation == "drifted":
             return "drift"

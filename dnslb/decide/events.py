@@ -21,6 +21,14 @@ class SettingsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class MembersCompared:
+    """The members of the cluster told each other what they decide by: ``digest`` is that of the
+    configuration that all voters have, "" where they differ or one was not heard."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportArrived:
     report: Report
 
@@ -114,6 +122,7 @@ class Woke:
 
 Event = (
     SettingsChanged
+    | MembersCompared
     | ReportArrived
     | LoopStalled
     | LeaseChanged

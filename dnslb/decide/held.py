@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from dnslb.decide import reason
@@ -11,7 +12,7 @@ from dnslb.model.instant import Now
 from dnslb.model.operator import OperatorState, Pause
 from dnslb.model.rrset import RRset, RRsetKey
 
-HeldKind = Literal["withdrawal", "first-contact", "drift"]
+HeldKind = Literal["withdrawal", "first-contact", "drift", "configuration"]
 
 
 class HeldChange(NamedTuple):
@@ -102,6 +103,42 @@ def beyond_budget(
             f"leave DNS within one window; {why(d)}"
         ),
         since_mono=episode.since_mono,
+        dropped_by=_dropped_by(operator, id_),
+    )
+
+
+def by_configuration(
+    zone: str, parts: Sequence[tuple[Difference, Difference]], operator: OperatorState
+) -> HeldChange:
+    """What only our configuration would change at one name, both families together: of each
+    RRset what flows all the same, and what is wanted."""
+    flowing = {value for part, _ in parts for value in part.wanted}
+    wanted = {value for _, whole in parts for value in whole.wanted}
+    key, ttl = parts[0][1].key, parts[0][1].ttl
+    gone, new = sorted(flowing - wanted), sorted(wanted - flowing)
+    shown = [*(f"- {value}" for value in gone), *(f"+ {value}" for value in new)]
+    would = [f"withdraw {reason.listed(gone)}"] * bool(gone) + [f"add {reason.listed(new)}"] * bool(
+        new
+    )
+    if any(part.ttl != whole.ttl for part, whole in parts):
+        shown.append(f"ttl {ttl}")
+        would.append(f"set the TTL to {ttl}")
+    id_ = held_id("configuration", zone, RRsetKey(key.name, ""), shown, 0)
+    return HeldChange(
+        id=id_,
+        kind="configuration",
+        lb=key.name,
+        zone=zone,
+        key=key,
+        before=tuple(sorted(flowing)),
+        after=tuple(sorted(wanted)),
+        ttl=ttl,
+        addresses=frozenset((*gone, *new)),
+        sentence=(
+            f"the configuration of this leader would {', '.join(would)} at {key.name}; the one "
+            "that is in force differs, and not all voters have the leader's"
+        ),
+        since_mono=None,
         dropped_by=_dropped_by(operator, id_),
     )
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from dnslb.decide.held import HeldChange
 from dnslb.decide.planner import ZonePlan
 from dnslb.model.instant import Now
 from dnslb.model.outcome import Failure
-from dnslb.model.plan import Change, Plan
+from dnslb.model.plan import Cause, Change, Plan
 from dnslb.model.publication import Expected
 from dnslb.model.status import ChangeView
 
 _DONE_MAX = 200
+_CAUSES: Mapping[str, Cause] = {"drift": "drift", "configuration": "configuration"}
 
 
 def change_id(zone: str, change: Change) -> str:
@@ -90,7 +91,7 @@ class Ledger:
             reason=held.sentence
             if held.dropped_by is None
             else f"{held.sentence}; {held.dropped_by} decided to leave it",
-            cause="drift" if held.kind == "drift" else "health",
+            cause=_CAUSES.get(held.kind, "health"),
             state="held",
             created_wall=self._born.setdefault(held.id, since),
         )

@@ -17,6 +17,7 @@ from dnslb.decide.held import HeldChange, HeldKind, Trouble
 from dnslb.decide.memory import Memory
 from dnslb.decide.override import pause_on
 from dnslb.decide.ownership import RivalWatch, is_as_left
+from dnslb.decide.precedent import Precedence
 from dnslb.decide.settings import Settings
 from dnslb.decide.zone import Zone
 from dnslb.model.checkpoint import Owned
@@ -49,6 +50,7 @@ class Ground:
     memory: Memory
     operator: OperatorState
     settings: Settings
+    precedence: Precedence
     no_withdrawals: str | None
     now: Now
 
@@ -72,10 +74,18 @@ class Planner:
             plans[name] = out = ZonePlan()
             under_way = zone.keys_under_way()
             different[name] = [
-                d
+                part
                 for balancer in balancers
-                for d in self._differences(zone, balancer, under_way, ground, out)
-                if self._is_ours_to_change(zone, d, ground, out)
+                for part in self._unasked(
+                    zone,
+                    [
+                        d
+                        for d in self._differences(zone, balancer, under_way, ground, out)
+                        if self._is_ours_to_change(zone, d, ground, out)
+                    ],
+                    ground,
+                    out,
+                )
             ]
         kept = self._guard(work, different, plans, ground)
         for name, out in plans.items():
@@ -149,6 +159,16 @@ class Planner:
         if now.mono < wait:
             out.due_mono = min(out.due_mono, wait)
         return now.mono >= wait
+
+    def _unasked(
+        self, zone: Zone, different: list[Difference], ground: Ground, out: ZonePlan
+    ) -> list[Difference]:
+        """What may be changed at one name without asking whether our configuration is meant."""
+        parts = [(ground.precedence.part_of(d), d) for d in different]
+        held_back = [(part, whole) for part, whole in parts if part is not whole]
+        if held_back:
+            out.held.append(held.by_configuration(zone.name, held_back, ground.operator))
+        return [part for part, whole in parts if part is whole or part.is_one]
 
     def _ask(
         self, zone: Zone, d: Difference, kind: HeldKind, ground: Ground, out: ZonePlan

@@ -36,7 +36,8 @@ class Settings:
     """Everything that decisions depend on. ``local_agent``: the agent whose checks run in this
     process, voided by a stall; None without a built-in prober. ``unverified``: why nobody asks
     the servers whether changes are published; None where the verifier does.
-    ``keeps_monitor_list``: agents fetch the monitor list where the lease holder has to put it."""
+    ``keeps_monitor_list``: agents fetch the monitor list where the lease holder has to put it.
+    ``digest``: of what all members of a cluster must have alike; "" where nobody else decides."""
 
     loadbalancers: tuple[LoadBalancer, ...] = ()
     agents: tuple[str, ...] = ()
@@ -52,6 +53,7 @@ class Settings:
     unverified: str | None = "verification is off"
     dry_run: bool = False
     keeps_monitor_list: bool = False
+    digest: str = ""
 
     def __post_init__(self) -> None:
         if len(self.by_name) != len(self.loadbalancers):

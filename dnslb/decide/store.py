@@ -15,7 +15,15 @@ from dnslb.decide.intents import Commit, Intent
 from dnslb.decide.ledger import Ledger
 from dnslb.decide.memory import Memory
 from dnslb.decide.zones import Zones
-from dnslb.model.checkpoint import Flaps, Member, RecordDecisions, StateChange, StoredState
+from dnslb.model.checkpoint import (
+    Flaps,
+    Member,
+    Precedent,
+    PutInForce,
+    RecordDecisions,
+    StateChange,
+    StoredState,
+)
 from dnslb.model.instant import Now
 from dnslb.model.operator import (
     Approve,
@@ -65,6 +73,7 @@ class Store:
         self._record: _Proposed | None = None
         self._commands: dict[int, tuple[int, Accepted]] = {}
         self._upkeep: tuple[int, Settle] | None = None
+        self._precedent: int | None = None
         self._failures = 0
         self._not_before_mono = float("-inf")
         self._spent_ids: set[str] = set()
@@ -76,6 +85,11 @@ class Store:
         """What people said and that is still in force: what a write consumed is not, from that
         moment on, durable or not."""
         return self._operator
+
+    @property
+    def precedent(self) -> Precedent:
+        """The configuration that is in force."""
+        return self._state.checkpoint.precedent
 
     def _set_state(self, state: StoredState) -> None:
         self._state = state
@@ -167,12 +181,22 @@ class Store:
         self._record = _Proposed(commit.ticket, record, memory.version, now.mono)
         return commit
 
+    def propose_precedent(self, due: Precedent | None, now: Now) -> Commit | None:
+        """A commit of the configuration that is to be in force; as `propose_record`."""
+        if due is None or self._precedent is not None or now.mono < self._not_before_mono:
+            return None
+        commit = self._commit((PutInForce(due),))
+        self._precedent = commit.ticket
+        return commit
+
     def committed(self, ticket: int, state: StoredState) -> Ended | None:
         """Returns the command that waits for this commit, if any."""
         if self._upkeep is not None and self._upkeep[0] == ticket:
             self._spent_ids.difference_update(self._upkeep[1].held_ids)
             self._spent_names.difference_update(self._upkeep[1].names)
             self._upkeep = None
+        if self._precedent == ticket:
+            self._precedent = None
         self._set_state(state)
         self._failures, self.error = 0, None
         self._not_before_mono = float("-inf")
@@ -189,6 +213,8 @@ class Store:
             self._record = None
         if self._upkeep is not None and self._upkeep[0] == ticket:
             self._upkeep = None
+        if self._precedent == ticket:
+            self._precedent = None
         self._failures += 1
         self.error = sentence
         wait = min(_RETRY_S * 2.0 ** min(self._failures - 1, 20), _RETRY_S_MAX)

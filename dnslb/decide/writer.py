@@ -18,6 +18,7 @@ from dnslb.decide.journal import Journal
 from dnslb.decide.ledger import Ledger
 from dnslb.decide.ownership import earlier_than, is_as_left
 from dnslb.decide.planner import Ground, Planner, ZonePlan
+from dnslb.decide.precedent import Precedence
 from dnslb.decide.publication import Publication
 from dnslb.decide.settings import Settings
 from dnslb.decide.store import Store
@@ -48,10 +49,12 @@ class Writer:
         self._held_logged: set[str] = set()
         self._journal = journal
         self.publication = Publication(journal)
+        self.precedence = Precedence()
         self._ttl_min = 1
 
-    def configure(self, settings: Settings) -> None:
+    def configure(self, settings: Settings, *, leads: bool) -> None:
         """Held withdrawals of names that left the configuration are over."""
+        self.precedence.configure(settings, leads=leads)
         self._ttl_min = settings.capabilities.ttl_min
         self.publication.configure(settings)
         guard = self._store.memory.guard
@@ -60,6 +63,11 @@ class Writer:
                 guard.release(key, set(episode.addresses))
         for names in self._unsettled.values():
             names.intersection_update(settings.by_name)
+
+    def lay_down(self) -> None:
+        """The right to write is gone."""
+        self.precedence.lay_down()
+        self.forget(list(self.plans))
 
     def forget(self, zones: Collection[str]) -> None:
         """Nothing is open any more in these zones: not ours to write, or not ours at all."""
@@ -103,8 +111,14 @@ class Writer:
         if gone := self.plans.keys() - self._zones.by_name.keys():
             self.forget(gone)
         work = self._work(dirty, balancers)
+        self.precedence.look(self._store.precedent)
         ground = Ground(
-            self._store.memory, self._store.operator, settings, gate.no_withdrawals, now
+            self._store.memory,
+            self._store.operator,
+            settings,
+            self.precedence,
+            gate.no_withdrawals,
+            now,
         )
         plans = self._planner.plan(work, self._zones.by_name.values(), ground)
         self.plans.update(plans)
@@ -128,6 +142,13 @@ class Writer:
         self._log_held(now)
         if lease is None:
             return []
+        if (due := self.precedence.due) is not None:
+            # Whoever takes over must know by what the next write was decided.
+            if commit := self._store.propose_precedent(due, now):
+                text = f"DNS follows the configuration of {lease.holder} from now on"
+                self._journal.log("configuration", text, now, digest=due.digest)
+                intents.append(commit)
+            return intents
         for zone, _, changes in ready:
             self._intend(zone, changes)
         if commit := self._store.propose_record(balancers.values(), now):

@@ -19,6 +19,7 @@ from dnslb.model.checkpoint import (
     Held,
     Member,
     Owned,
+    Precedent,
     StoredState,
     Window,
 )
@@ -74,6 +75,7 @@ class _Content(msgspec.Struct, forbid_unknown_fields=True):
     held: list[tuple[str, str, Held]]
     flaps: list[tuple[str, str, Flaps]]
     episodes: int
+    precedent: Precedent = msgspec.field(default_factory=Precedent)
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -142,6 +144,7 @@ def _to_content(saved: Saved) -> _Content:
         held=[(*key, held) for key, held in guard.held.items()],
         flaps=[(*member, flaps) for member, flaps in guard.flaps.items()],
         episodes=guard.episodes,
+        precedent=checkpoint.precedent,
     )
 
 
@@ -164,7 +167,7 @@ def _from_content(content: _Content) -> Saved:
     )
     owned = {RRsetKey(name, rtype): one for name, rtype, one in content.owned}
     return Saved(
-        state=StoredState(operator, Checkpoint(owned, guard)),
+        state=StoredState(operator, Checkpoint(owned, guard, content.precedent)),
         epoch=content.epoch,
         clean_stop=content.clean_stop,
         saved_wall=content.saved_wall,

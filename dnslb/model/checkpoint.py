@@ -77,9 +77,20 @@ class GuardMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Precedent:
+    """The configuration that is in force in DNS, by which the last writer decided. ``digest`` of
+    all of it, "" where nobody wrote yet; ``prints``: what is remembered of each load balancer, as
+    `dnslb.decide.precedent` makes and reads it."""
+
+    digest: str = ""
+    prints: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     owned: Mapping[RRsetKey, Owned] = field(default_factory=dict)
     guard: GuardMemory = field(default_factory=GuardMemory)
+    precedent: Precedent = field(default_factory=Precedent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +104,20 @@ class RecordDecisions:
     def apply(self, checkpoint: Checkpoint) -> Checkpoint:
         kept = {k: o for k, o in checkpoint.owned.items() if k not in self.owned}
         kept.update({k: o for k, o in self.owned.items() if o is not None})
-        return Checkpoint(owned=kept, guard=self.guard)
+        return replace(checkpoint, owned=kept, guard=self.guard)
 
 
-StateChange = OperatorChange | RecordDecisions
+@dataclass(frozen=True, slots=True)
+class PutInForce:
+    """This configuration is the one by which is decided from now on."""
+
+    precedent: Precedent
+
+    def apply(self, checkpoint: Checkpoint) -> Checkpoint:
+        return replace(checkpoint, precedent=self.precedent)
+
+
+StateChange = OperatorChange | RecordDecisions | PutInForce
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +128,6 @@ class StoredState:
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
     def apply(self, change: StateChange) -> StoredState:
-        if isinstance(change, RecordDecisions):
+        if isinstance(change, RecordDecisions | PutInForce):
             return replace(self, checkpoint=change.apply(self.checkpoint))
         return replace(self, operator=change.apply(self.operator))

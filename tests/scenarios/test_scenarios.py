@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dnslb.decide.events import LoopStalled, SettingsChanged
+from dnslb.decide.events import LoopStalled, MembersCompared, SettingsChanged
 from dnslb.decide.settings import Settings
 from dnslb.model.instant import Now
 from dnslb.model.loadbalancer import LoadBalancer
@@ -93,6 +93,17 @@ class Play:
         self.world = World(self._settings(), records=old.records, now=old.now, state=old.state)
         self.told = 0
         self.world.start(guard_age_s=1.0)
+
+    def do_take_over(self, *names: str) -> None:
+        """Another member takes over what is stored, with the latest definitions of these load
+        balancers and with its own clock of reports."""
+        latest = {lb.name: lb for lb in self.loadbalancers}
+        self.loadbalancers = [latest[name] for name in names]
+        self.do_restart()
+
+    def do_members(self, digest: str = "") -> None:
+        """All voters say that they have this configuration; without one: they differ."""
+        self.world.feed(MembersCompared(digest))
 
     def do_reload(self, *names: str) -> None:
         """Keeps only these load balancers; the latest definition of a name counts."""

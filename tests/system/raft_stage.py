@@ -50,7 +50,8 @@ class Seat:
 class Cluster:
     """All seats run as members once `form` was called. ``lb``: more keys of the load balancer.
     ``certificates``: name → the path of a pair without its ending, ca.crt beside it. ``places``:
-    where members run, by name; ``web``: where the endpoints do."""
+    where members run, by name; ``web``: where the endpoints do. ``lacking``: name → endpoints,
+    counted from 1, that its configuration does not have."""
 
     def __init__(
         self,
@@ -66,6 +67,7 @@ class Cluster:
         self.directory = directory
         self.publisher = publisher
         self.certificates: dict[str, Path] = {}
+        self.lacking: dict[str, set[int]] = {}
         self.lb = lb
         self.endpoints = [Endpoint(web) for _ in range(endpoints)]
         names = [f"m{i}" for i in range(1, size + 1)]
@@ -80,6 +82,7 @@ class Cluster:
         rows = ", ".join(
             f'{{ monitor = "http://{one.place.address}:{one.port}", address = "192.0.2.{i}" }}'
             for i, one in enumerate(self.endpoints, 1)
+            if i not in self.lacking.get(seat.name, ())
         )
         lb = f'[lb."www.example.org"]\n{self.lb}\nendpoints = [{rows}]\n'
         tls = ""

@@ -26,7 +26,8 @@ class Scene:
         self.cluster, self.ground = cluster, ground
         self.foreign = ground.foreign()
         cluster.form()
-        self.wait_values("192.0.2.1", "192.0.2.2")
+        living = range(1, len(cluster.endpoints) + 1)
+        self.wait_values(*(f"192.0.2.{i}" for i in living))
 
     def wait_values(self, *values: str) -> None:
         self.cluster.wait(lambda: self.ground.values(WWW) == set(values))

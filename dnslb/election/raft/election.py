@@ -74,7 +74,8 @@ class Place:
 class Surroundings:
     """What the daemon does for the member. ``perform``: an operator's command, as the leader;
     ``read``: what it answers to a question, likewise.
-    ``stop``: asks the daemon to end. ``voters``: who votes, whenever that changes."""
+    ``stop``: asks the daemon to end. ``voters``: who votes, whenever that changes; ``agreed``: the
+    digest of the configuration that all of them have, "" where that is not so."""
 
     workers: Workers
     perform: Perform
@@ -83,6 +84,7 @@ class Surroundings:
     note: Note
     notices: Noticeboard
     voters: Callable[[tuple[str, ...]], None]
+    agreed: Callable[[str], None]
 
 
 class RaftElection:
@@ -166,6 +168,7 @@ class RaftElection:
         self.outlook = Outlook(place.me, self.node, admin, clock, around.note, self._carrier.send)
         self._version = place.me.version
         self._connected: frozenset[str] = frozenset()
+        self._agreed = ""
         self._in_force = Configuration()
         self.voters: tuple[str, ...] = ()
         self._count_voters()
@@ -204,8 +207,16 @@ class RaftElection:
         peers = self.node.wire.peers
         if peers != self._connected:
             self._greet(peers)
+            self._compare()
         if self._count_voters():
             self._around.voters(self.voters)
+            self._compare()
+
+    def _compare(self) -> None:
+        agreed = self.outlook.agreed(self.voters)
+        if agreed != self._agreed:
+            self._agreed = agreed
+            self._around.agreed(agreed)
 
     def _greet(self, peers: frozenset[str]) -> None:
         before, self._connected = self._connected, peers
@@ -238,6 +249,7 @@ class RaftElection:
         match aside:
             case Facts():
                 self.outlook.hear(peer, aside)
+                self._compare()
             case Monitors() | Handed():
                 self.source.hear(peer, aside)
             case Needs():
@@ -256,6 +268,7 @@ class RaftElection:
             self.outlook.digest = digest
             for peer in self.node.wire.peers:
                 self._carrier.send(peer, Facts(self._version, digest))
+            self._compare()
 
     # ------------------------------------------------------------------------------- asking
 

@@ -16,7 +16,7 @@ import msgspec
 from dnslb.election import state_codec
 from dnslb.election.state_codec import Saved
 from dnslb.errors import InvalidValue, StoreError
-from dnslb.model.checkpoint import RecordDecisions, StateChange, StoredState
+from dnslb.model.checkpoint import PutInForce, RecordDecisions, StateChange, StoredState
 from dnslb.model.operator import (
     Approve,
     ClearOverrides,
@@ -28,7 +28,7 @@ from dnslb.model.operator import (
     Settle,
 )
 
-VERSION = 1
+VERSION = 2
 """Of the language of commands. Whoever adds a kind or a field raises it: a leader proposes only
 what every member has announced (`safety.md` 5.5)."""
 
@@ -52,6 +52,7 @@ _KINDS: dict[str, type[Replicated]] = {
     "markers": TakeMarkers,
     "overrides": SetOverrides,
     "pause": SetPause,
+    "put-in-force": PutInForce,
     "settle": Settle,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}

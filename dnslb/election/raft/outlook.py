@@ -7,7 +7,7 @@ told once it lasts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -104,7 +104,21 @@ class Outlook:
             self._refusals[peer] = (self._clock.now().mono, sentence)
 
     def connected(self, peer: str) -> None:
+        """What it said over an older stream may not be so any more."""
         self._refusals.pop(peer, None)
+        self._facts.pop(peer, None)
+
+    def agreed(self, voters: Collection[str]) -> str:
+        """The digest of our configuration, where all voters said that they have the same, over
+        streams that are open; else ""."""
+        if self._me.id not in voters:
+            return ""
+        peers = self._node.wire.peers
+        for one in voters:
+            facts = self._facts.get(one) if one in peers else None
+            if one != self._me.id and (facts is None or facts.digest != self.digest):
+                return ""
+        return self.digest
 
     # ------------------------------------------------------------------------------- the view
 

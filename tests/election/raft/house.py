@@ -46,6 +46,7 @@ class House:
     events: list[tuple[str, str]] = field(default_factory=list)
     rows: dict[tuple[str, str], str] = field(default_factory=dict)
     voters: list[tuple[str, ...]] = field(default_factory=list)
+    agreed: list[str] = field(default_factory=list)
     rested: list[str] = field(default_factory=list)
     performed: list[Command] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
@@ -143,7 +144,14 @@ class Street:
             bootstrap,
         )
         around = Surroundings(
-            house, house.perform, house.read, house.stop, house.note, house, house.voters.append
+            house,
+            house.perform,
+            house.read,
+            house.stop,
+            house.note,
+            house,
+            house.voters.append,
+            house.agreed.append,
         )
         member = RaftElection(
             place,

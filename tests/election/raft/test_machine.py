@@ -91,6 +91,6 @@ def test_what_cannot_be_read_changes_nothing() -> None:
     machine = DecisionMachine()
     good = to_bytes(CHANGES, by="n1", wall=1.0)
     for bad in (b"", b"\x00", good[:-1], good + b"\x00", good.replace(b"settle", b"sattle")):
-        with pytest.raises(InvalidValue, match="no command of version 1"):
+        with pytest.raises(InvalidValue, match="no command of version 2"):
             machine.apply(3, bad)
     assert (machine.state, machine.version) == (StoredState(), 0)

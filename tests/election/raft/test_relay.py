@@ -173,3 +173,34 @@ async def test_members_hand_reports_to_each_other_and_compare_what_they_decide_b
         b.member.tell_digest("d1")
         await trio.sleep(1.5)
         assert ("config-differs", "b") not in a.rows
+
+
+async def test_members_agree_when_all_voters_say_so_now(
+    autojump_clock: Clock, tmp_path: Path
+) -> None:
+    """A voter that is not heard, or has not said it over this stream, agrees to nothing."""
+    async with street(tmp_path, "b", "c") as (made, a):
+        b = made.houses["b"]
+        for house in made.houses.values():
+            house.member.tell_digest("d1")
+            await trio.sleep(0.1)
+        assert [one.agreed for one in made.houses.values()] == [["d1"]] * 3
+        b.member.tell_digest("d2")
+        await trio.sleep(0.1)
+        assert [one.agreed for one in made.houses.values()] == [["d1", ""]] * 3
+        b.member.tell_digest("d1")
+        await trio.sleep(0.1)
+        assert [one.agreed[-1] for one in made.houses.values()] == ["d1"] * 3
+        await made.shut(b)
+        assert a.agreed == ["d1", "", "d1", ""]
+        await made.open("b")
+        await trio.sleep(3)
+        assert a.agreed == ["d1", "", "d1", ""]
+        b.member.tell_digest("d1")
+        await trio.sleep(0.1)
+        assert a.agreed[4:] == ["d1"]
+        await a.raft("demote_voter", "b", "0")
+        b.member.tell_digest("d3")
+        await trio.sleep(0.1)
+        assert a.agreed[4:] == ["d1"]
+        assert b.agreed[-1] == ""
