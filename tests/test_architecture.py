@@ -285,8 +285,19 @@ def test_only_an_open_console_loads_textual(
 
 def test_the_daemon_loads_no_election_or_provider_that_was_not_asked_for() -> None:
     loaded = modules_loaded_by("-c", "import dnslb.daemon.main")
-    heavy = {"kubernetes", "pysyncobj", "octodns", "textual", "cryptography", "yaml", "tomli_w"}
+    heavy = {"kubernetes", "urllib3", "pysyncobj", "octodns", "textual", "cryptography"}
+    heavy |= {"yaml", "tomli_w"}
     assert_none(module for module in loaded if _package(module) in heavy)
+
+
+def test_only_who_connects_to_kubernetes_loads_its_package() -> None:
+    """It takes a fifth of a second, so even a daemon of this mode imports it in a thread."""
+    electors = ("singleton", "raft.elector", "kubernetes_client")
+    imports = "; ".join(f"import dnslb.election.{elector}" for elector in electors)
+    loaded = modules_loaded_by("-c", f"import dnslb.daemon.raft_parts; {imports}")
+    assert "dnslb.election.kubernetes_client" in loaded
+    foreign = {"kubernetes", "urllib3", "requests", "pydantic", "aiohttp", "yaml"}
+    assert_none(module for module in loaded if _package(module) in foreign)
 
 
 # ---------------------------------------------------------------------------------------- tidy

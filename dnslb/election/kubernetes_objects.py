@@ -33,7 +33,7 @@ class KubernetesObject:
     ``resource_version`` is opaque: equal or not, never ordered. ``uid`` differs when an object of
     the same name was made anew. ``payload`` is JSON as the server wrote it: a MicroTime stays the
     text that it is (`2026-11-25T19:00:00.000000Z`), and keys that dnslb does not know stay there.
-    ``metadata``: all that the server says of the object, for the replacement to keep.
+    ``document``: the whole object as the server gave it, which a replacement keeps.
     """
 
     kind: Kind
@@ -41,7 +41,7 @@ class KubernetesObject:
     uid: str
     resource_version: str
     payload: Payload
-    metadata: Payload = field(default_factory=dict, compare=False, repr=False)
+    document: Payload = field(default_factory=dict, compare=False, repr=False)
 
 
 Changes = AsyncIterator[KubernetesObject | None]
