@@ -165,14 +165,19 @@ class Sealed:
             assert self._holder.stdout is not None
             self._holder.stdout.close()
 
+    @property
+    def pid(self) -> str:
+        """Of the process that holds the namespaces."""
+        assert self._holder is not None
+        return str(self._holder.pid)
+
     # ------------------------------------------------------------------------------ processes
 
     def command(self, argv: Sequence[str], account: Account) -> list[str]:
         """``argv`` as a command line of the host, without any privilege inside."""
-        assert self._holder is not None
         groups = ",".join(map(str, account.groups))
         return [
-            *("nsenter", f"--target={self._holder.pid}", "--mount", "--net", "--"),
+            *("nsenter", f"--target={self.pid}", "--mount", "--net", "--"),
             *("chroot", str(self.directory / "root"), "setpriv"),
             *(f"--reuid={account.uid}", f"--regid={account.gid}"),
             f"--groups={groups}" if groups else "--clear-groups",
