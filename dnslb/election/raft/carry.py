@@ -16,6 +16,7 @@ import trio
 
 from dnslb.election.raft import asides
 from dnslb.election.raft.asides import Answered, Aside, AskCommand, AskRaft, AskRead, Question
+from dnslb.election.raft.elector import Note
 from dnslb.election.raft.messages import BESIDE_BYTES_MAX, Beside
 from dnslb.election.raft.node import RaftNode
 from dnslb.errors import CommandRefused, NoLeader, NotLeader
@@ -44,9 +45,11 @@ class Leader(Protocol):
 class Carrier:
     """``leader``: who carries out here, while this member leads."""
 
-    def __init__(self, node: RaftNode, leader: Leader) -> None:
+    def __init__(self, node: RaftNode, leader: Leader, note: Note) -> None:
         self._node = node
         self._leader = leader
+        self._note = note
+        self._too_long: set[type[Aside]] = set()
         self._tickets = count(1)
         self._waiting: dict[int, tuple[str, trio.Event, list[Answered]]] = {}
         self._under_way = 0
@@ -131,10 +134,18 @@ class Carrier:
         return answer
 
     def send(self, peer: str, aside: Aside) -> None:
-        """At once or never. What is too long is refused by whoever made it."""
+        """At once or never. What is too long, which nothing within its own bounds is, is noted
+        once."""
         data = asides.to_bytes(aside)
         if len(data) <= BESIDE_BYTES_MAX:
             self._node.wire.send(peer, Beside(data))
+        elif type(aside) not in self._too_long:
+            self._too_long.add(type(aside))
+            text = (
+                f"what members tell each other as {type(aside).__name__} has {len(data)} bytes; "
+                f"more than {BESIDE_BYTES_MAX} are not handed on"
+            )
+            self._note("notice", text)
 
     # ------------------------------------------------------------------------------ answering
 

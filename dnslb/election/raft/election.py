@@ -161,7 +161,7 @@ class RaftElection:
         )
         admin = Administration(self.node, clock)
         self._undertakings = Undertakings()
-        self._carrier = Carrier(self.node, self)
+        self._carrier = Carrier(self.node, self, around.note)
         parts = Parts(self.node, clock, self.elector, admin, self._carrier, self._undertakings)
         self._commands = Commands(parts, around.note, around.stop)
         self.source = Relay(clock, self._carrier.send)

@@ -9,8 +9,17 @@ import pytest
 import trio
 import trio.testing
 
+from dnslb.daemon.loadbalancer_tables import ENDPOINTS_MAX
 from dnslb.election.raft import asides
-from dnslb.election.raft.asides import Aside, Facts, Handed, Monitors
+from dnslb.election.raft.asides import (
+    TOLD_MESSAGES_MAX,
+    Answered,
+    Aside,
+    Facts,
+    Handed,
+    Monitors,
+)
+from dnslb.election.raft.messages import BESIDE_BYTES_MAX
 from dnslb.election.raft.relay import Relay
 from dnslb.errors import InvalidValue
 from dnslb.model.loadbalancer import Monitor, MonitorList
@@ -204,3 +213,28 @@ async def test_members_agree_when_all_voters_say_so_now(
         await trio.sleep(0.1)
         assert a.agreed[4:] == ["d1"]
         assert b.agreed[-1] == ""
+
+
+# ---------------------------------------------------------------------------------- how much it is
+
+
+def test_the_largest_report_of_the_largest_configuration_fits() -> None:
+    """So that nothing has to be cut or left out: a list, and a report with a message for each
+    check that may have one, all of four-byte letters."""
+    ids = Monitors((ONE.id,) * ENDPOINTS_MAX)
+    messages = dict.fromkeys(range(9_000, 9_000 + TOLD_MESSAGES_MAX), "\U0001f600" * 200)
+    worst = Handed("a" * 300, bytes(ENDPOINTS_MAX), 1.5, 1.5, True, messages)
+    for aside in (ids, worst):
+        data = asides.to_bytes(aside)
+        assert asides.from_bytes(data) == aside
+        assert len(data) < BESIDE_BYTES_MAX / 2
+
+
+async def test_what_is_too_long_to_be_handed_on_is_noted_once(
+    autojump_clock: Clock, tmp_path: Path
+) -> None:
+    async with street(tmp_path, "b") as (_, a):
+        for _ in range(2):
+            a.member._carrier.send("b", Answered(1, read=bytes(BESIDE_BYTES_MAX)))
+        (noted,) = [text for kind, text in a.events if kind == "notice"]
+        assert noted.startswith("what members tell each other as Answered has 2097")
