@@ -51,7 +51,7 @@ LISTENER = "raft"
 CLOSE_S_MAX = 1.0
 NAMED_AGAIN_S = 3600.0
 NAMED_MAX = 256
-LOOK_S = 600.0
+LOOK_S = 60.0
 ENDS_SOON_S = 30 * 86_400.0
 ENDS_SOON_SHARE = 0.2
 """Of its whole life: what is renewed every day by a program is not told of every day."""
