@@ -23,12 +23,12 @@ VERSION = ("-version", "--version", "version")
 
 
 class Verb(NamedTuple):
-    """``target``: module and function (argv → exit code); None: not in this version yet.
-    ``also``: usage and meaning of a second form."""
+    """``target``: module and function (argv → exit code). ``also``: usage and meaning of a
+    second form."""
 
     usage: str
     meaning: str
-    target: tuple[str, str] | None = None
+    target: tuple[str, str]
     also: tuple[str, str] | None = None
 
 
@@ -129,8 +129,6 @@ def _dispatch(argv: list[str]) -> int:
     if verb is None:
         hint = similar(first, VERBS)
         raise DnslbError(f"expected flags or one of {', '.join(VERBS)}, {found(first)}{hint}")
-    if verb.target is None:
-        raise DnslbError(f"{first} is not in this version yet (dnslb {__version__})")
     return _load(*verb.target)(argv[1:])
 
 
@@ -159,13 +157,9 @@ def help_text() -> str:
     """Usage, verbs and all flags."""
     from dnslb.daemon.reference import help_lines  # noqa: PLC0415 - lazy: only the help needs it
 
-    built = [verb for verb in VERBS.values() if verb.target]
-    rows = [row for verb in built for row in (verb[:2], verb.also) if row]
+    rows = [row for verb in VERBS.values() for row in (verb[:2], verb.also) if row]
     width = max(len(usage) for usage, _ in rows) + 2
     verbs = [f"  dnslb {usage:{width}}{meaning}" for usage, meaning in rows]
-    missing = ", ".join(name for name, verb in VERBS.items() if not verb.target)
-    if missing:
-        verbs += ["", f"Not in this version yet: {missing}."]
     return "\n".join(
         [
             "dnslb keeps only living endpoints published in DNS.",
