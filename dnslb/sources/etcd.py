@@ -39,6 +39,8 @@ from dnslb.sources.repeats import Repeats, few
 
 log = logging.getLogger(__name__)
 
+KEPT_BYTES_MAX = 32 * 1024 * 1024
+"""Of the agents' last values: of many agents with long lists they are read each time instead."""
 LOOK_S_MAX = 10.0
 """How long a connection may be silent before somebody asks whether it is still one."""
 STABLE_S = 5.0
@@ -302,6 +304,9 @@ class EtcdSource:
 
     def _tell(self, agent: str, error: SourceError | None) -> None:
         if error is None:
+            kept = sum(key.kept_bytes for key in self._keys.values())
+            if kept > KEPT_BYTES_MAX and agent in self._keys:
+                self._keys[agent].forget()
             if agent in self._malformed:
                 self._malformed.discard(agent)
                 self._notices.clear(MALFORMED, agent)

@@ -9,6 +9,7 @@ else comes, a page of a proxy or half an answer, is an error and never "empty".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ ANSWER_BYTES_MAX = 8 * 1024 * 1024
 LIST_BYTES_MAX = 1_400_000
 """Below what etcd takes in one request."""
 TIME_MAX = 1e11
+_GO_END = re.compile(rb',"Time":([1-9][0-9]{0,10})\}')
 
 Header = Mapping[str, str]
 
@@ -98,6 +100,22 @@ def read_written(value: bytes) -> Written:
     statuses = bytes(found.status)
     # Go writes an empty list that was never filled as null.
     return Written(b"[]" if statuses == b"null" else statuses, found.time)
+
+
+def begin_of(value: bytes, statuses: bytes) -> bytes:
+    """``value`` up to the end of its ``statuses``, where it begins with them as Go writes it;
+    else nothing."""
+    begin = b'{"Status":' + statuses
+    return begin if value.startswith(begin) else b""
+
+
+def time_after(value: bytes, begin: bytes) -> float | None:
+    """The Time of a value that says the same as one of this beginning, and nothing else than Go
+    would write behind it; else None. For values of the same statuses this is all to be read."""
+    if not begin or not value.startswith(begin):
+        return None
+    end = _GO_END.fullmatch(value, len(begin))
+    return float(end[1]) if end else None
 
 
 def is_same_list(value: bytes | None, ours: bytes) -> bool:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import trio
 
@@ -20,7 +19,7 @@ from dnslb.errors import SourceError
 from dnslb.model.report import Report
 from dnslb.net.clock import Clock
 from dnslb.ports.source import Deliver
-from dnslb.sources.etcd_codec import read_written
+from dnslb.sources.etcd_codec import begin_of, read_written, time_after
 from dnslb.sources.etcd_follow import Seen
 from dnslb.sources.healthd_codec import WireMonitors
 from dnslb.sources.healthd_intake import POSTS_BURST, POSTS_PER_S, Allowance
@@ -31,9 +30,10 @@ Tell = Callable[[str, SourceError | None], None]
 
 @dataclass(slots=True)
 class _Last:
-    """The last value that was understood, what its meaning depended on, and what it means."""
+    """The last value that was understood, up to the end of its statuses; what its meaning
+    depended on, and what it means."""
 
-    digest: bytes
+    begin: bytes
     wire: WireMonitors
     trusted: bool
     votes: bytes
@@ -70,6 +70,15 @@ class AgentKey:
         self._newest = seen
         self._filled.set()
 
+    @property
+    def kept_bytes(self) -> int:
+        """What remembering the last value costs."""
+        return len(self._last.begin) if self._last else 0
+
+    def forget(self) -> None:
+        """Frees the last value; the next one is read even when it says the same."""
+        self._last = None
+
     async def run(self, deliver: Deliver) -> None:
         """Tells until cancelled."""
         while True:
@@ -98,21 +107,26 @@ class AgentKey:
         await deliver(report)
 
     def _to_report(self, seen: Seen, value: bytes) -> Report:
-        written = read_written(value)
         wire, trusted = self._wire()
         last = self._last
-        # Remembered by its digest: a hundred agents' lists would be a hundred megabytes.
-        digest = blake2b(written.statuses, digest_size=16).digest()
-        if last is not None and (last.digest, last.wire, last.trusted) == (digest, wire, trusted):
+        sent_wall = time_after(value, last.begin) if last is not None else None
+        if (
+            last is not None
+            and sent_wall is not None
+            and (last.wire, last.trusted) == (wire, trusted)
+        ):
             self._counts["unchanged"] += 1
             votes, messages, complete = last.votes, last.messages, last.complete
         else:
+            written = read_written(value)
+            sent_wall = written.sent_wall
             found = wire.match(written.statuses, rich=False, trust_position=trusted)
             votes, messages, complete = found.votes, found.messages, found.complete
             if last is not None and last.wire is wire and last.votes == votes:
                 # Equal votes are the same object, so that whoever compares has little to do.
                 votes = last.votes
-            self._last = _Last(digest, wire, trusted, votes, messages, complete)
+            begin = begin_of(value, written.statuses)
+            self._last = _Last(begin, wire, trusted, votes, messages, complete)
         return Report(
             agent=self.agent,
             monitors=wire.monitors,
@@ -122,7 +136,7 @@ class AgentKey:
             arrived_mono=seen.arrived.mono,
             arrived_wall=seen.arrived.wall,
             age_s=seen.age_s,
-            sent_wall=written.sent_wall,
+            sent_wall=sent_wall,
             stored=seen.stored,
             via="etcd",
         )

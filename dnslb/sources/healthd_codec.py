@@ -128,6 +128,8 @@ class WireMonitors:
         for i in dict.fromkeys(slots):
             monitor = monitors.monitors[i]
             self._by_address.setdefault((monitor.host, monitor.port), []).append(i)
+        self._is_alone = len(self._by_address) == len(slots)
+        """Whether each ip:port has one monitor, so that a place tells no more than it does."""
         self._ids = [monitor.id for monitor in monitors.monitors]
         self._index_by_id = monitors.index_by_id
         self.legacy_body = _encode([monitor.plain_url for monitor in plain])
@@ -144,15 +146,20 @@ class WireMonitors:
         if rich:
             return self._match_ids(_decoded(_decode_rich_statuses, body, "status"))
         statuses = _decoded(_decode_statuses, body, "status")
-        if trust_position and len(statuses) == len(self._slots):
-            ips = [status.ip for status in statuses]
-            ports = [status.port for status in statuses]
-            if self._is_direct and ips == self._ips and ports == self._ports:
-                return _straight(statuses, "position")
-            if self._fits(statuses):
+        if len(statuses) == len(self._slots) and (trust_position or self._is_alone):
+            how: How = "position" if trust_position else "address"
+            if self._is_direct and self._are_in_order(statuses):
+                return _straight(statuses, how)
+            if trust_position and self._fits(statuses):
                 pairs = zip(self._slots, statuses, strict=True)
-                return _tally(pairs, len(self.monitors), "position")
+                return _tally(pairs, len(self.monitors), how)
         return self._match_addresses(statuses)
+
+    def _are_in_order(self, statuses: list[Status]) -> bool:
+        """Whether each status is of the ip:port at its position, and none is blank."""
+        return [status.ip for status in statuses] == self._ips and [
+            status.port for status in statuses
+        ] == self._ports
 
     def _fits(self, statuses: list[Status]) -> bool:
         """Whether each status is of the ip:port at its position, or blank."""
@@ -183,7 +190,8 @@ class WireMonitors:
 def _straight(statuses: Sequence[AnyStatus], how: How) -> Matched:
     """All monitors checked, in their own order: how nearly every report looks."""
     votes = bytes([DOWN - status.healthy for status in statuses])
-    return Matched(votes, _messages(enumerate(statuses)), True, how)
+    dead = [i for i, vote in enumerate(votes) if vote == DOWN] if DOWN in votes else []
+    return Matched(votes, _messages((i, statuses[i]) for i in dead), True, how)
 
 
 def _tally(

@@ -17,8 +17,10 @@ from dnslb.sources.etcd_codec import (
     Held,
     HistoryGone,
     Reading,
+    begin_of,
     is_same_list,
     read_written,
+    time_after,
 )
 from dnslb.sources.etcd_codec_v2 import v2_reading, v2_speaks
 from dnslb.sources.etcd_codec_v3 import (
@@ -243,6 +245,38 @@ def test_what_healthd_stores() -> None:
     for time in ("0", "-1", "1e12", "null", "true"):
         with pytest.raises(SourceError):
             read_written(b'{"Status":[],"Time":' + time.encode() + b"}")
+
+
+STATUSES = st.sampled_from([b"[]", b'[{"IP":"a"}]', b'[{"IP":"]}"},{"IP":"b"}]', b"null", b"{}"])
+ENDS = st.sampled_from(
+    [
+        *(b',"Time":5}', b',"Time":1700000000}', b',"Time":0}', b',"Time":100000000000}'),
+        *(b',"Time":5.5}', b',"Time":5} ', b',"Time":5,"Status":[]}', b',"Time":5}}', b"}", b""),
+        *(b' ,"Time":5}', b',"Time":5,"St\\u0061tus":[]}', b',"Time":5,"Time":6}', b',"Time":05}'),
+    ]
+)
+
+
+@given(
+    STATUSES, ENDS, st.sampled_from([b'{"Status":', b'{ "Status":', b'{"Time":4,"Status":']), ENDS
+)
+def test_what_is_not_read_again_is_what_would_be_read(
+    statuses: bytes, first: bytes, front: bytes, then: bytes
+) -> None:
+    """Whatever follows, the shortcut says what a whole reading says, or nothing."""
+    value, other = front + statuses + first, front + statuses + then
+    try:
+        read = read_written(value)
+    except SourceError:
+        return
+    begin = begin_of(value, read.statuses)
+    time = time_after(other, begin)
+    if time is not None:
+        again = read_written(other)
+        assert (again.sent_wall, again.statuses) == (time, read.statuses)
+    is_go = front == b'{"Status":' and statuses != b"null"
+    if is_go and then == b',"Time":1700000000}' and read.statuses == statuses:
+        assert time == 1_700_000_000
 
 
 def test_lists_are_compared_by_what_they_hold() -> None:

@@ -6,19 +6,26 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 import trio
 from trio.testing import MockClock
 
+from dnslb.daemon.notices import Notices
 from dnslb.errors import SourceError
 from dnslb.model.instant import Now
 from dnslb.model.loadbalancer import Monitor, MonitorList
 from dnslb.model.report import Report
 from dnslb.net.clock import FakeClock
+from dnslb.net.tls import TlsFiles
+from dnslb.net.watchable import Watchable
+from dnslb.sources import etcd
+from dnslb.sources.etcd import EtcdSource
 from dnslb.sources.etcd_codec import Held
 from dnslb.sources.etcd_follow import SEAM_S_MAX, Seen, seen_change
+from dnslb.sources.etcd_http import EtcdHttp
 from dnslb.sources.etcd_reports import AgentKey
 from dnslb.sources.healthd_codec import WireMonitors
-from tests.system.etcd import stored
+from tests.system.etcd import stored, stored_list
 
 A, B = "192.0.2.1:80", "192.0.2.2:80"
 WIRE = WireMonitors(
@@ -77,6 +84,64 @@ async def test_a_report_says_how_it_came(autojump_clock: MockClock) -> None:
         # Equal votes are the same object: who compares has nothing to do.
         assert seen.votes is found.votes
         assert b.counts["unchanged"] == 1
+
+
+async def test_the_same_statuses_are_read_once_and_their_time_each_time(
+    autojump_clock: MockClock,
+) -> None:
+    async with bench() as b:
+        for _ in range(3):
+            b.put(True, False)
+            await trio.sleep(10)
+        assert b.counts["unchanged"] == 2
+        assert b.key.kept_bytes > 0
+        times = [report.sent_wall for report in b.reports]
+        assert times == [int(report.arrived_wall) for report in b.reports]
+        assert len(set(times)) == 3
+        b.key.forget()
+        assert b.key.kept_bytes == 0
+        b.put(True, False)
+        await trio.sleep(1)
+        assert b.counts["unchanged"] == 2
+        assert b.votes == [b"\x01\x02"] * 4
+
+
+async def test_what_is_remembered_of_all_agents_is_bounded(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = EtcdSource(
+        EtcdHttp(("http://127.0.0.1:1",), TlsFiles()),
+        api="v2",
+        look_s=1,
+        agents=Watchable(("ams",)),
+        clock=FakeClock(),
+        notices=Notices(float, lambda: None),
+    )
+    async with bench() as b:
+        monkeypatch.setattr(b.key, "_tell", source._tell)
+        monkeypatch.setattr(source, "_keys", {"ams": b.key})
+        for most, kept in ((1000, True), (10, False)):
+            monkeypatch.setattr(etcd, "KEPT_BYTES_MAX", most)
+            b.put(True, False)
+            await trio.sleep(1)
+            assert (b.key.kept_bytes > 0) is kept
+        assert b.votes == [b"\x01\x02"] * 2
+
+
+async def test_a_trusted_place_is_another_meaning(autojump_clock: MockClock) -> None:
+    one = WireMonitors(
+        MonitorList((Monitor.from_url(f"tcp://{A}"), Monitor.from_url(f"http://{A}")), (0, 1))
+    )
+    value = stored_list([(A, True), (A, False)], at=0.0).encode()
+    async with bench() as b:
+        for trusted in (False, True, False):
+            b.wire = (one, trusted)
+            now = b.clock.now()
+            at = int(now.wall)
+            fresh = value.replace(b'"Time":0', f'"Time":{at}'.encode())
+            b.key.put_nowait(Seen(Held("ams", fresh, 1), now, stored=False))
+            await trio.sleep(1)
+        assert b.votes == [b"\x00\x00", b"\x01\x02", b"\x00\x00"]
 
 
 async def test_another_list_is_another_meaning(autojump_clock: MockClock) -> None:
