@@ -289,6 +289,7 @@ def make_store_source(
         return None
     from dnslb.net.tls import TlsFiles  # noqa: PLC0415 - lazy: start-up
     from dnslb.sources.etcd import EtcdSource  # noqa: PLC0415 - lazy: start-up
+    from dnslb.sources.etcd_follow import Login  # noqa: PLC0415 - lazy: start-up
     from dnslb.sources.etcd_http import EtcdHttp  # noqa: PLC0415 - lazy: start-up
 
     etcd = config.etcd
@@ -301,8 +302,7 @@ def make_store_source(
         notices=notices,
         # Agents that report straight get the whole list, so nobody has to act.
         left_out="warning" if config.healthd is None else "info",
-        user=etcd.user,
-        password=etcd.password.reveal if etcd.password is not None else str,
+        login=Login(etcd.user, etcd.password.reveal if etcd.password is not None else str),
         on_error=counters.count_etcd_error,
         observe_read_s=lambda seconds: counters.etcd_sync_ms.observe(seconds * 1000),
     )

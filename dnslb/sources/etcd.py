@@ -29,7 +29,7 @@ from dnslb.ports.noticeboard import Noticeboard
 from dnslb.ports.source import Deliver
 from dnslb.ports.watched import Watched
 from dnslb.sources.etcd_codec import MONITORS_KEY
-from dnslb.sources.etcd_follow import Dialect, Seen, run_abreast
+from dnslb.sources.etcd_follow import NOBODY, Dialect, Login, Seen, run_abreast
 from dnslb.sources.etcd_http import EtcdHttp
 from dnslb.sources.etcd_listing import Listing
 from dnslb.sources.etcd_reports import AgentKey
@@ -70,8 +70,7 @@ class EtcdSource:
         clock: Clock,
         notices: Noticeboard,
         left_out: Severity = "warning",
-        user: str | None = None,
-        password: Callable[[], str] = str,
+        login: Login = NOBODY,
         on_error: Callable[[], None] = lambda: None,
         observe_read_s: Callable[[float], None] = lambda seconds: None,
         luck: Callable[[], float] = random.random,
@@ -85,8 +84,8 @@ class EtcdSource:
         self._on_error = on_error
         self._observe_read_s = observe_read_s
         self._luck = luck
-        self._v2 = EtcdV2(http, clock, user, password)
-        self._v3 = EtcdV3(http, clock, user, password)
+        self._v2 = EtcdV2(http, clock, login)
+        self._v3 = EtcdV3(http, clock, login)
         self._v2_seen = False
         self._listing = Listing(clock, notices, left_out)
         self._keys: dict[str, AgentKey] = {}

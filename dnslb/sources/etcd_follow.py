@@ -10,7 +10,7 @@ after a gap in the watch, says by its own ``Time`` alone how old it is.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
@@ -38,6 +38,17 @@ class Seen:
 
 
 See = Callable[[Seen], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """``user`` None: without one. ``password`` is asked anew each time that it is sent."""
+
+    user: str | None = None
+    password: Callable[[], str] = field(default=str, repr=False)
+
+
+NOBODY = Login()
 
 
 class Dialect(Protocol):

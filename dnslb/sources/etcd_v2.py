@@ -19,7 +19,7 @@ from dnslb.errors import SourceError
 from dnslb.net.clock import Clock
 from dnslb.sources.etcd_codec import Answer, Held, HistoryGone, Reading
 from dnslb.sources.etcd_codec_v2 import v2_index, v2_reading, v2_speaks
-from dnslb.sources.etcd_follow import Place, Places, See, Seen, run_abreast, seen_change
+from dnslb.sources.etcd_follow import Login, Place, Places, See, Seen, run_abreast, seen_change
 from dnslb.sources.etcd_http import AnswerTooLarge, EtcdHttp, OpenAnswer
 
 POLL_S_MAX = 25.0
@@ -28,21 +28,14 @@ _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class EtcdV2:
-    """``password`` is asked anew for each request."""
+    """Logs in with each request."""
 
     name = "v2"
 
-    def __init__(
-        self,
-        http: EtcdHttp,
-        clock: Clock,
-        user: str | None = None,
-        password: Callable[[], str] = str,
-    ) -> None:
+    def __init__(self, http: EtcdHttp, clock: Clock, login: Login) -> None:
         self._http = http
         self._clock = clock
-        self._user = user
-        self._password = password
+        self._login = login
         self._places = Places(clock)
 
     async def speaks(self, url: str, key: str) -> bool:
@@ -134,9 +127,9 @@ class EtcdV2:
         return await self._http.call(url, "GET", path, headers=self._headers())
 
     def _headers(self) -> dict[str, str]:
-        if self._user is None:
+        if self._login.user is None:
             return {}
-        pair = f"{self._user}:{self._password()}".encode()
+        pair = f"{self._login.user}:{self._login.password()}".encode()
         return {"Authorization": f"Basic {b64encode(pair).decode('ascii')}"}
 
 

@@ -29,7 +29,7 @@ from dnslb.sources.etcd_codec_v3 import (
     v3_watch,
     v3_written,
 )
-from dnslb.sources.etcd_follow import Place, Places, See, Seen, seen_change
+from dnslb.sources.etcd_follow import Login, Place, Places, See, Seen, seen_change
 from dnslb.sources.etcd_http import EtcdHttp
 
 BEHIND_S_MAX = 5.0
@@ -40,21 +40,14 @@ _WITH_LEADER = {"Grpc-Metadata-hasleader": "true"}
 
 
 class EtcdV3:
-    """``password`` is asked anew for each token."""
+    """Logs in for a token, and with that."""
 
     name = "v3"
 
-    def __init__(
-        self,
-        http: EtcdHttp,
-        clock: Clock,
-        user: str | None = None,
-        password: Callable[[], str] = str,
-    ) -> None:
+    def __init__(self, http: EtcdHttp, clock: Clock, login: Login) -> None:
         self._http = http
         self._clock = clock
-        self._user = user
-        self._password = password
+        self._login = login
         self._token: str | None = None
         self._places = Places(clock)
         self._unseen: dict[str, tuple[int, float]] = {}
@@ -157,7 +150,7 @@ class EtcdV3:
         had_token = self._token is not None
         headers = await self._authorization(url)
         answer = await self._http.call(url, "POST", path, content=content, headers=headers)
-        if answer.status == 401 and self._user is not None:
+        if answer.status == 401 and self._login.user is not None:
             # A token ends with its time, and with the member that gave it.
             self._token = None
             if had_token:
@@ -165,10 +158,10 @@ class EtcdV3:
         return answer
 
     async def _authorization(self, url: str) -> dict[str, str]:
-        if self._user is None:
+        if self._login.user is None:
             return {}
         if self._token is None:
-            content = v3_credentials(self._user, self._password())
+            content = v3_credentials(self._login.user, self._login.password())
             answer = await self._http.call(url, "POST", "/v3/auth/authenticate", content=content)
             self._token = v3_token(answer)
         return {"Authorization": self._token}

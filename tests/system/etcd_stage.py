@@ -19,6 +19,7 @@ from dnslb.net.tls import TlsFiles
 from dnslb.net.watchable import Watchable
 from dnslb.sources import etcd
 from dnslb.sources.etcd import EtcdSource
+from dnslb.sources.etcd_follow import Login
 from dnslb.sources.etcd_http import EtcdHttp
 
 PATIENCE_S = 20.0
@@ -108,8 +109,7 @@ async def bench(
         agents=agents,
         clock=clock,
         notices=notices,
-        user=user,
-        password=lambda: password,
+        login=Login(user, lambda: password),
         luck=lambda: 0.0,
     )
     made = Bench(source, agents, Watchable(monitors), notices)
