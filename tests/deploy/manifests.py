@@ -87,6 +87,15 @@ class Pod:
         words = [*self.container.get("command", entrypoint), *self.container["args"]]
         return [_expanded(word, environ) for word in words]
 
+    def spoken(self, config_maps: Mapping[str, Mapping[str, str]]) -> list[str]:
+        """The flags that reach the daemon through the pod's shell script."""
+        environ = self.environ(config_maps)
+        command = self.command(environ, ())
+        command[2] = command[2].replace("exec dnslb", r"printf '%s\n'")
+        environ["PATH"] = "/usr/bin:/bin"
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
     @property
     def mounts(self) -> dict[str, tuple[Object, Object]]:
         """Path → (mount, volume); of a claim the volume has just its name."""

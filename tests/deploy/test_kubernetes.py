@@ -235,22 +235,12 @@ def test_the_statefulset_as_processes(
 
 def test_only_the_founder_founds_and_only_while_it_is_named() -> None:
     """Else a member that lost its volume would found a cluster of its own, for ever."""
-    script = ["sh", "-c", "dnslb() { echo $*; }; eval \"$(cat | sed 's/^exec //')\""]
+    statefulset = workload(kustomized("raft"))
     for name, maps, founds in (
         ("dnslb-0", FOUNDER, True),
         ("dnslb-1", FOUNDER, False),
         ("dnslb-0", {}, False),
     ):
-        pod = Pod(workload(kustomized("raft")), name)
-        environ = pod.environ(maps)
-        text = pod.command(environ, ENTRYPOINT)[-1]
-        done = subprocess.run(
-            script,
-            input=text,
-            env={"PATH": "/usr/bin:/bin", **environ},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert ("-raft-bootstrap" in done.stdout.split()) is founds
-        assert f"{name}.dnslb-raft:3648" in done.stdout
+        flags = Pod(statefulset, name).spoken(maps)
+        assert ("-raft-bootstrap" in flags) is founds
+        assert f"{name}.dnslb-raft:3648" in flags
