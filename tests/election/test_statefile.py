@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
-from dnslb.election import statefile
-from dnslb.election.statefile import StateFileStore
+from dnslb.election import slotfile
+from dnslb.election.state_codec import Saved, to_bytes
+from dnslb.election.statefile import RunGround, StateFileStore
 from dnslb.errors import StoreError
 from dnslb.model.checkpoint import (
     Flaps,
@@ -85,7 +87,7 @@ def damaged(data: bytes, how: str) -> bytes:
         case "cut":
             return data[: len(data) // 2]
         case "turned":
-            return data.replace(b"192.0.2.1", b"192.0.2.9", 1)
+            return data.replace(b"192.0.2.1", b"192.0.2.9")
         case "zeroed":
             return bytes(len(data))
         case "longer":
@@ -99,34 +101,85 @@ async def test_a_damaged_file_refuses_the_start(tmp_path: Path, how: str) -> Non
     await StateFileStore(Path(path), FakeClock()).propose(CHANGES)
     data = damaged(await path.read_bytes(), how)
     await path.write_bytes(data)
-    with pytest.raises(StoreError) as refusal:
+    with pytest.raises(StoreError, match="put a copy from before in its place") as refusal:
         await StateFileStore(Path(path), FakeClock()).propose(())
     assert str(path) in str(refusal.value)
     assert await path.read_bytes() == data
 
 
+async def test_a_file_as_it_was_before_there_were_slots_is_read(tmp_path: Path) -> None:
+    path, clock = tmp_path / "state.json", FakeClock()
+    before = StoredState().apply(CHANGES[0])
+    path.write_bytes(to_bytes(Saved(before, epoch=7, clean_stop=True)))
+    store = StateFileStore(path, clock)
+    assert await store.begin_run() == RunGround(7, clean_start=True)
+    after = await store.propose(CHANGES[1:])
+    assert (await loaded(path, clock))[0] == after
+    path.write_bytes(to_bytes(Saved(before))[:-30])
+    with pytest.raises(StoreError, match="damaged"):
+        await StateFileStore(path, clock).propose(())
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @pytest.mark.parametrize("step", ["_write_synced", "rename", "_sync_directory"])
-async def test_a_full_disk_at_any_step_leaves_the_old_state(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+async def test_a_full_disk_at_any_step_leaves_the_old_state(tmp_path: Path, step: str) -> None:
+    path = tmp_path / "state.json"
+    path.write_bytes(to_bytes(Saved(StoredState().apply(CHANGES[0]))))
+    store = StateFileStore(path, FakeClock())
+    before = (await loaded(path, FakeClock()))[0]
+    where = os if step == "rename" else slotfile
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(where, step, full)
+        with pytest.raises(StoreError, match="No space left on device"):
+            await store.propose(CHANGES[1:])
+    assert (await loaded(path, FakeClock()))[0] == before
+    assert os.listdir(tmp_path) == ["state.json"]
+    after = await store.propose(CHANGES[1:])
+    assert (await loaded(path, FakeClock()))[0] == after
+
+
+@pytest.mark.parametrize("step", ["pwrite", "fdatasync"])
+async def test_a_disk_that_fails_in_place_leaves_the_old_state(tmp_path: Path, step: str) -> None:
     path, clock = tmp_path / "state.json", FakeClock()
     store = StateFileStore(path, clock)
     before = await store.propose(CHANGES[:1])
+    real, calls = getattr(os, step), []
 
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def fails_once(*arguments: object) -> object:
+        """Not when the old value is put back."""
+        calls.append(arguments)
+        if len(calls) == 1:
+            full()
+        return real(*arguments)
 
-    with monkeypatch.context() as patch:
-        if step == "rename":
-            patch.setattr(os, "rename", full)
-        else:
-            patch.setattr(statefile, step, full)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, step, fails_once)
         with pytest.raises(StoreError, match="No space left on device"):
-            await store.propose(CHANGES[1:])
+            await store.propose(CHANGES[1:2])
     assert (await loaded(path, clock))[0] == before
-    assert os.listdir(tmp_path) == ["state.json"]
     after = await store.propose(CHANGES[1:])
     assert (await loaded(path, clock))[0] == after
+
+
+async def test_the_second_copy_follows_by_itself(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    path, clock = tmp_path / "state.json", FakeClock()
+    store = StateFileStore(path, clock)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.run, lambda state, age_s: None)
+        for change in CHANGES:
+            state = await store.propose((change,))
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    data = path.read_bytes()
+    middle = len(data) // 2
+    for broken in (bytes(middle) + data[middle:], data[:middle] + bytes(middle)):
+        path.write_bytes(broken)
+        assert (await loaded(path, clock))[0] == state
 
 
 async def test_proposals_at_once_all_count(tmp_path: Path) -> None:
