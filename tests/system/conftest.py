@@ -6,5 +6,15 @@ from tests.system.grounds import ground, unhurried
 from tests.system.named import named
 from tests.system.network import network
 from tests.system.raft_stage import make_cluster
+from tests.system.small_disk import small_disk
 
-__all__ = ["etcd", "ground", "log_settings", "make_cluster", "named", "network", "unhurried"]
+__all__ = [
+    "etcd",
+    "ground",
+    "log_settings",
+    "make_cluster",
+    "named",
+    "network",
+    "small_disk",
+    "unhurried",
+]
