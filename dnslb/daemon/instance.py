@@ -48,6 +48,7 @@ from dnslb.decide.events import (
     Woke,
 )
 from dnslb.decide.settings import Settings
+from dnslb.election.surroundings import Surroundings
 from dnslb.metrics.counters import Counters
 from dnslb.model.capabilities import Capabilities
 from dnslb.model.checkpoint import StoredState
@@ -65,8 +66,6 @@ from dnslb.ports.verifier import Verifier
 
 if TYPE_CHECKING:
     from dnslb.daemon.raft_parts import RaftParts
-    from dnslb.election.raft.election import Surroundings
-
 
 STOP_S_MAX = 4.5
 """From the request to the end; what is not done by then is cut off."""
@@ -268,8 +267,6 @@ class Instance:
     # ------------------------------------------------------------------------- in a cluster
 
     def _surroundings(self) -> Surroundings:
-        from dnslb.election.raft.election import Surroundings  # noqa: PLC0415 - lazy: start-up
-
         return Surroundings(
             workers=RestingWorkers(self._gate, self._wait_quiet),
             perform=self._perform,

@@ -16,9 +16,10 @@ from dnslb.daemon.config import Config
 from dnslb.daemon.known_markers import KnownMarkers
 from dnslb.daemon.raft_door import RaftDoor
 from dnslb.daemon.registry import Election, Publication
-from dnslb.election.raft.election import Place, RaftElection, Surroundings
+from dnslb.election.raft.election import Place, RaftElection
 from dnslb.election.raft.outlook import Self
 from dnslb.election.raft.wire import dial_tcp
+from dnslb.election.surroundings import Surroundings
 from dnslb.metrics.counters import Counters
 from dnslb.net.clock import Clock
 from dnslb.ports.noticeboard import Noticeboard

@@ -18,6 +18,7 @@ from dnslb.daemon.alone import Alone
 from dnslb.daemon.config import AutodnsConfig, BindConfig, Config, FileConfig, OctodnsConfig
 from dnslb.daemon.logs import log_exchange
 from dnslb.daemon.octodns_table import revealed, secrets_within
+from dnslb.election.surroundings import Surroundings
 from dnslb.errors import ConfigError
 from dnslb.metrics.counters import Counters
 from dnslb.model.lease import Lease
@@ -35,7 +36,6 @@ from dnslb.ports.watched import Watched
 
 if TYPE_CHECKING:
     from dnslb.daemon.raft_parts import RaftParts
-    from dnslb.election.raft.election import Surroundings
     from dnslb.verify.exchange import Exchange
     from dnslb.verify.servers import ServerFinder
 

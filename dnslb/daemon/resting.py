@@ -36,7 +36,7 @@ async def finish_writes(gate: WriteGate) -> bool:
 
 
 class RestingWorkers:
-    """Implements `dnslb.election.raft.elector.Workers`. ``wait_quiet``: until what the last write
+    """Implements `dnslb.election.surroundings.Workers`. ``wait_quiet``: until what the last write
     changed has been stored."""
 
     def __init__(self, gate: WriteGate, wait_quiet: Callable[[], Awaitable[None]]) -> None:

@@ -152,6 +152,17 @@ class LeaseContest:
         """As last heard; "" where nobody holds it, or nothing was heard yet."""
         return "" if self.record is None else self.record.holder
 
+    def leader(self, at: float) -> str:
+        """Who holds the Lease at that instant, as far as is known; "" where nobody may."""
+        if self.is_ours:
+            return self.holder if self.right(at) is not None else ""
+        return self.holder if at < self._free_at else ""
+
+    @property
+    def is_standing(self) -> bool:
+        """It wants the Lease; False while it gives up or has given up what it had."""
+        return self._stands_from is None
+
     @property
     def is_ours(self) -> bool:
         """What is known to stand there was written by this process."""

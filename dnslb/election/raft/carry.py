@@ -16,9 +16,9 @@ import trio
 
 from dnslb.election.raft import asides
 from dnslb.election.raft.asides import Answered, Aside, AskCommand, AskRaft, AskRead, Question
-from dnslb.election.raft.elector import Note
 from dnslb.election.raft.messages import BESIDE_BYTES_MAX, Beside
 from dnslb.election.raft.node import RaftNode
+from dnslb.election.surroundings import Note
 from dnslb.errors import CommandRefused, NoLeader, NotLeader
 from dnslb.model.cluster import ClusterCommand, ClusterReply
 from dnslb.model.command import Command, CommandReply

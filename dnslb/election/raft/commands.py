@@ -17,11 +17,12 @@ import trio
 
 from dnslb.election.raft.admin import Administration
 from dnslb.election.raft.carry import Carrier
-from dnslb.election.raft.elector import Note, RaftElector
+from dnslb.election.raft.elector import RaftElector
 from dnslb.election.raft.fate import fate_of
 from dnslb.election.raft.membership import Suffrage
 from dnslb.election.raft.node import RaftNode
 from dnslb.election.raft.undertakings import Undertakings
+from dnslb.election.surroundings import Note
 from dnslb.errors import CommandRefused, NoLeader
 from dnslb.model.cluster import ClusterCommand, ClusterReply, Role
 from dnslb.net.clock import Clock

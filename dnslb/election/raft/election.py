@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from dnslb.election.raft.asides import (
 from dnslb.election.raft.carry import Carrier
 from dnslb.election.raft.commands import Commands, Parts
 from dnslb.election.raft.core import RaftMember
-from dnslb.election.raft.elector import Note, RaftElector, Workers
+from dnslb.election.raft.elector import RaftElector
 from dnslb.election.raft.founding import found_cluster
 from dnslb.election.raft.ground import Settings
 from dnslb.election.raft.journal import Journal
@@ -46,16 +46,13 @@ from dnslb.election.raft.timings import PROFILES
 from dnslb.election.raft.undertakings import Undertakings
 from dnslb.election.raft.wire import Dial, Prove
 from dnslb.election.statedir import StateDirectory
+from dnslb.election.surroundings import Surroundings
 from dnslb.errors import InvalidValue, NoLeader
 from dnslb.model.cluster import ClusterCommand, ClusterReply, ClusterView
 from dnslb.model.command import Command, CommandReply
 from dnslb.model.report import Report
 from dnslb.model.status import Attention
 from dnslb.net.clock import Clock
-from dnslb.ports.noticeboard import Noticeboard
-
-Perform = Callable[[Command, float], Awaitable[CommandReply]]
-Read = Callable[[str, Mapping[str, str]], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +65,6 @@ class Place:
     directory: Path
     profile: str
     bootstrap: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the daemon does for the member. ``perform``: an operator's command, as the leader;
-    ``read``: what it answers to a question, likewise.
-    ``stop``: asks the daemon to end. ``voters``: who votes, whenever that changes; ``agreed``: the
-    digest of the configuration that all of them have, "" where that is not so."""
-
-    workers: Workers
-    perform: Perform
-    read: Read
-    stop: Callable[[], None]
-    note: Note
-    notices: Noticeboard
-    voters: Callable[[tuple[str, ...]], None]
-    agreed: Callable[[str], None]
 
 
 class RaftElection:

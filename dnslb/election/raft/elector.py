@@ -10,12 +10,12 @@ begins any more in this term. What was given up for a reason stays given up in i
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import trio
 
 from dnslb.election.raft.core import RaftMember
 from dnslb.election.raft.node import RaftNode
+from dnslb.election.surroundings import Note, Workers
 from dnslb.errors import CommandRefused, NoLeader
 from dnslb.model.lease import FencingToken, Lease
 from dnslb.net.clock import Clock
@@ -28,22 +28,6 @@ may write is not asked for again and again; doubled each time, forgotten after a
 LEAVE_S_MAX = 1.2
 LEASE_WAIT_S_MAX = 3.0
 """How long a command waits for a new leader's lease, which begins after its predecessor's."""
-
-
-class Workers(Protocol):
-    """Those who write under the lease."""
-
-    async def rest(self, token: FencingToken) -> None:
-        """Lets no write begin under ``token`` any more; returns when none is under way."""
-
-    def resume(self, token: FencingToken) -> None:
-        """Takes that back: the token is still in force."""
-
-
-class Note(Protocol):
-    """An entry of the event log."""
-
-    def __call__(self, kind: str, message: str, **fields: object) -> None: ...
 
 
 class RaftElector:

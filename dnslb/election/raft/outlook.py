@@ -15,9 +15,9 @@ import trio
 from dnslb.election.raft.admin import Administration
 from dnslb.election.raft.asides import NEEDS_MAX, Aside, Facts, Need, Needs
 from dnslb.election.raft.contact import Contacts
-from dnslb.election.raft.elector import Note
 from dnslb.election.raft.membership import Member, majority
 from dnslb.election.raft.node import RaftNode
+from dnslb.election.surroundings import Note
 from dnslb.model.cluster import ClusterView, MemberView, Role, Suffrage
 from dnslb.model.status import Attention, Severity
 from dnslb.net.clock import Clock

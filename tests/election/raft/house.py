@@ -14,9 +14,10 @@ from pathlib import Path
 import trio
 import trio.testing
 
-from dnslb.election.raft.election import Place, RaftElection, Surroundings
+from dnslb.election.raft.election import Place, RaftElection
 from dnslb.election.raft.outlook import Self
 from dnslb.election.raft.wire import Dial, prove_nothing
+from dnslb.election.surroundings import Surroundings
 from dnslb.errors import CommandRefused
 from dnslb.model.checkpoint import StoredState
 from dnslb.model.cluster import ClusterCommand, ClusterReply
