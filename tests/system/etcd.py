@@ -186,19 +186,19 @@ class Store:
 
 
 def stored(up: Mapping[str, bool | None], *, at: float) -> str:
-    """The bytes of Go's healthd: ip:port → up, down, or None: not checked yet. Go's encoder
-    writes keys in the order of its struct, without spaces, and whole seconds."""
+    """The bytes of Go's healthd: ip:port → up, down, or None: not checked yet. It keeps
+    statuses as maps, whose keys Go writes in the alphabet's order; no spaces, whole seconds."""
     statuses: list[Mapping[str, object]] = []
     for address, healthy in up.items():
         host, _, port = address.rpartition(":")
         message = "success" if healthy else "dial tcp: connection refused"
         statuses.append(
             {
-                "IP": "" if healthy is None else host,
-                "Port": 0 if healthy is None else int(port),
-                "Healthy": bool(healthy),
-                "Message": "" if healthy is None else message,
                 "DidChange": False,
+                "Healthy": bool(healthy),
+                "IP": "" if healthy is None else host,
+                "Message": "" if healthy is None else message,
+                "Port": 0 if healthy is None else int(port),
             }
         )
     return json.dumps({"Status": statuses, "Time": int(at)}, separators=(",", ":"))

@@ -40,7 +40,7 @@ class StoringHealthd(GoHealthd):
         response = await super()._handle(request)
         if len(posts := self.stored.get(agent, [])) > before:
             value = {"Status": posts[-1], "Time": int(time.time())}
-            text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+            text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
             await trio.to_thread.run_sync(self._server.put, agent, text)
         return response
 
