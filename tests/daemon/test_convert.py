@@ -190,6 +190,18 @@ def test_what_is_not_in_the_file_has_its_changed_default_named() -> None:
         assert line in toml.splitlines()
 
 
+def test_an_instance_with_an_agents_name_gets_another() -> None:
+    """Or it would check by itself, and vote beside the healthagent of that name."""
+    for agents in ("[a, fra-1]", "a fra-1", "fra-1"):
+        done = converted(f"instance-identifier: fra-1 # here\nAgents: {agents}\n")
+        assert tomllib.loads(done.toml)["instance-identifier"] == "dnslb-fra-1"
+        assert "# here" in done.toml
+        (warning,) = done.warnings
+        assert warning.startswith("dnslb.yaml:1: instance-identifier: 'fra-1' is an agent's name")
+    done = converted("instance-identifier: fra-1\nagents: [fra-10]\n")
+    assert tomllib.loads(done.toml)["instance-identifier"] == "fra-1"
+
+
 @pytest.mark.parametrize(
     ("names", "owner"),
     [

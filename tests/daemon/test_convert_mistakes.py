@@ -36,6 +36,10 @@ def mistakes(text: str) -> list[str]:
         ("agents:\n- a\n-", "dnslb.yaml:3: agents: expected a list of texts"),
         ("agents: [monitors]", "dnslb.yaml:1: agents: expected the name of an agent"),
         ("dnsProvider: route53", "dnslb.yaml:1: dnsProvider: expected autodns, bind, "),
+        (
+            f"instance-identifier: {'a' * 60}\nagents: [{'a' * 60}]",
+            "dnslb.yaml:1: instance-identifier: expected 1 to 63 letters",
+        ),
         ("election: bully", "dnslb.yaml:1: election: expected singleton, k8s or raft, "),
         ("raft-address: ':3648'", "dnslb.yaml:1: raft-address: expected host:port"),
         ("port: 1\nPort: 1", "dnslb.yaml:2: Port: is given twice; the other is in line 1"),

@@ -112,7 +112,9 @@ class _Conversion:
         if value is None:
             return
         self.given[flag.name] = value
-        if items:
+        if flag is f.INSTANCE_ID and value in self._agent_names():
+            self._rename(key, str(value))
+        elif items:
             lines = self._toml_list(flag.key, items)
             self.settings += ["", *_comment(becomes.comment), *lines]
         else:
@@ -126,6 +128,22 @@ class _Conversion:
                 self._place(key),
                 "the members go on speaking without TLS (raft-insecure), as the Go program's did",
             )
+
+    def _agent_names(self) -> set[str]:
+        entries = self.file.root.entries or ()
+        found = [node for key, node in entries if (key.text or "").lower() == "agents"]
+        nodes = [item for node in found for item in node.items or (node,)]
+        return {name for node in nodes for name in _SEPARATORS.split(node.text or "")}
+
+    def _rename(self, key: Node, name: str) -> None:
+        """An instance that is called like an agent would vote as that agent."""
+        other = f"dnslb-{name}"
+        if self._read(f.INSTANCE_ID.kind, key, key, other) is not None:
+            self.settings += self._comments(key.end_line)
+            comment = go.RENAMED.format(name=name)
+            self.settings += _block(comment, {f.INSTANCE_ID.key: other})
+            sentence = f"{name!r} is an agent's name too; the instance is called {other!r} now"
+            self.findings.warn(self._place(key), f"{sentence}, since it would vote as that agent")
 
     def _list(self, flag: Flag[Any], key: Node, node: Node) -> dict[str, int] | None:
         """Its texts with their lines."""

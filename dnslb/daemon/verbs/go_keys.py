@@ -29,7 +29,9 @@ DOWNLOAD = (
 )
 AGENTS = (
     'A silent or stale agent has no vote now; the Go program counted it as "down". An address '
-    "enters or leaves DNS when more than half of these agents freshly say so; else it stays."
+    "enters or leaves DNS when more than half of these agents freshly say so; else it stays. An "
+    "instance whose own name (without instance-identifier: its host's) is among them checks by "
+    "itself and votes under that name, so give it another than a healthagent has."
 )
 ETCD = (
     "Changes are followed as they happen, by the same v2 API where etcd has it. The list under "
@@ -116,6 +118,10 @@ LB = (
 GUARD = (
     "New: from 10 published addresses up, what would leave beyond this share within a minute is "
     "held until dnslbctl approve, or until it lives again. The Go program let all of it go."
+)
+RENAMED = (
+    "Was {name}, which is an agent's name too. Here that would mean that this instance checks by "
+    "itself and votes as that agent, beside the healthagent that is called so."
 )
 SHARED = (
     "{host} has several monitors here: it lives only when all of them say so. With the Go program "
