@@ -27,6 +27,7 @@ from dnslb.model.operator import Approval, OperatorState, Override, Pause
 from dnslb.model.rrset import RRsetKey
 
 FORMAT = 1
+FILE_WAY_OUT = "put a copy from before in its place, or move the file away to begin anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +97,11 @@ def to_bytes(saved: Saved) -> bytes:
     return _encoder.encode(envelope) + b"\n"
 
 
-def from_bytes(data: bytes, place: str) -> Saved:
+def from_bytes(data: bytes, place: str, way_out: str = FILE_WAY_OUT) -> Saved:
     """Raises `StoreError`, naming ``place`` and what a person can do."""
     advice = (
         "dnslb does not start over by itself, since it would forget overrides, pauses and held "
-        "changes; put a copy from before in its place, or move the file away to begin anew"
+        f"changes; {way_out}"
     )
     try:
         number = _formats.decode(data).format
