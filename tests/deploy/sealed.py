@@ -178,7 +178,8 @@ class Sealed:
         groups = ",".join(map(str, account.groups))
         return [
             *("nsenter", f"--target={self.pid}", "--mount", "--net", "--"),
-            *("chroot", str(self.directory / "root"), "setpriv"),
+            *(_path("chroot") or "chroot", str(self.directory / "root")),
+            _path("setpriv") or "setpriv",
             *(f"--reuid={account.uid}", f"--regid={account.gid}"),
             f"--groups={groups}" if groups else "--clear-groups",
             *("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"),
@@ -219,12 +220,17 @@ def cannot_seal() -> str | None:
     if os.geteuid() != 0:
         return "only root may make the namespaces that this runs in"
     for program in ("unshare", "nsenter", "setpriv", "ip", "mount"):
-        if shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin") is None:
+        if _path(program) is None:
             return f"there is no {program} here (Debian: util-linux, iproute2)"
     tried = subprocess.run(
         ["unshare", "--mount", "--net", "true"], capture_output=True, check=False
     )
     return None if tried.returncode == 0 else "this machine lets nobody make namespaces"
+
+
+def _path(program: str) -> str | None:
+    """Its path, whatever PATH the process in there is to have."""
+    return shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
 
 
 def wait_until(what: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
