@@ -58,6 +58,8 @@ FORCED = {"drain": "drained", "force-up": "forced up", "force-down": "forced dow
 def summary_word(status: messages.Status) -> tuple[str, str]:
     """One word for everything, and how to paint it."""
     severities = {row["severity"] for row in status["attention"]}
+    if status["role"] == "removed":
+        return "REMOVED", BAD
     if status["leader"] is None:
         return "NO LEADER", BAD
     if status["stale"]:

@@ -140,6 +140,11 @@ def banner(rows: Rows, trouble: Trouble | None) -> Span | None:
         text = f"NO CONNECTION: {plain(trouble.why)}. This was so {age} ago."
         return f"{text} Orders are off. Trying again.", "bad"
     status = rows.picture.status
+    if status["role"] == "removed":
+        return (
+            "REMOVED: this instance was taken out of its cluster and knows nothing of it any more.",
+            "bad",
+        )
     if status["leader"] is None:
         return (
             "NO LEADER: nobody may write, and DNS stays as it is. Orders wait for a leader.",

@@ -116,6 +116,15 @@ class Standings(_Aside, frozen=True, tag="standings"):
     rows: Annotated[tuple[Standing, ...], Meta(max_length=MEMBERS_MAX)]
 
 
+class Departed(_Aside, frozen=True, tag="departed"):
+    """A member was taken out of the cluster: as whom asked, by which entry, how long ago."""
+
+    id: Name
+    by: Name
+    index: int
+    age_s: Age
+
+
 class Answered(_Aside, frozen=True, tag="answered"):
     """What came of the ticket: one of the four. ``refusal`` is a sentence; ``leaderless``: the
     one who was asked does not lead (any more)."""
@@ -129,7 +138,7 @@ class Answered(_Aside, frozen=True, tag="answered"):
 
 
 Question = AskRaft | AskCommand | AskRead
-Aside = Facts | Monitors | Handed | Needs | Standings | Question | Answered
+Aside = Facts | Monitors | Handed | Needs | Standings | Departed | Question | Answered
 
 to_bytes = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Aside).decode
@@ -146,6 +155,8 @@ def from_bytes(data: bytes) -> Aside:
         ages = (aside.age_s, aside.told_age_s or 0.0)
     elif isinstance(aside, Needs):
         ages = tuple(row.age_s for row in aside.rows)
+    elif isinstance(aside, Departed):
+        ages = (aside.age_s,)
     elif isinstance(aside, Standings):
         ages = tuple(row.age_s or 0.0 for row in aside.rows)
     if not all(map(math.isfinite, ages)):

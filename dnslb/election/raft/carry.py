@@ -79,6 +79,8 @@ class Carrier:
                     assert member.leader is not None
                     return member.leader
                 await self._node.wait_event()
+        if (words := self._node.departed.get(member.id)) is not None:
+            raise NoLeader(f"{member.id} was taken out of its cluster {words}; ask a member of it")
         raise NoLeader(
             f"no leader is known to {member.id} (term {member.term}); nothing was changed"
         )

@@ -21,6 +21,7 @@ from dnslb.election.raft.elector import RaftElector
 from dnslb.election.raft.fate import fate_of
 from dnslb.election.raft.membership import Suffrage
 from dnslb.election.raft.node import RaftNode
+from dnslb.election.raft.parting import Parting
 from dnslb.election.raft.undertakings import Undertakings
 from dnslb.election.surroundings import Note
 from dnslb.errors import CommandRefused, NoLeader
@@ -59,6 +60,7 @@ class Parts:
     admin: Administration
     carrier: Carrier
     undertakings: Undertakings
+    parting: Parting
 
 
 class Commands:
@@ -168,6 +170,8 @@ class Commands:
         removes = command.name == "remove_server"
         take = admin.remove if removes else admin.demote
         index = await take(member_id, previous_index=previous_index)
+        if removes:
+            self._parts.parting.took_out(member_id, command.by, index)
         what = "is no member any more" if removes else "does not vote any more"
         text = f"{member_id} {what} since index {index}, by {command.by}"
         self._note("membership", text, by=command.by, index=index)

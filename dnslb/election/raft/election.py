@@ -22,6 +22,7 @@ from dnslb.election.raft.asides import (
     AskCommand,
     AskRaft,
     AskRead,
+    Departed,
     Facts,
     Handed,
     Monitors,
@@ -33,12 +34,14 @@ from dnslb.election.raft.commands import Commands, Parts
 from dnslb.election.raft.core import RaftMember
 from dnslb.election.raft.elector import RaftElector
 from dnslb.election.raft.founding import found_cluster
+from dnslb.election.raft.frames import Rebuff
 from dnslb.election.raft.ground import Settings
 from dnslb.election.raft.journal import Journal
 from dnslb.election.raft.machine import VERSION, DecisionMachine, TakeMarkers
 from dnslb.election.raft.membership import Configuration
 from dnslb.election.raft.node import RaftNode
 from dnslb.election.raft.outlook import Outlook, Self
+from dnslb.election.raft.parting import Parting
 from dnslb.election.raft.relay import Relay
 from dnslb.election.raft.replica import Replica
 from dnslb.election.raft.store import SqliteStore
@@ -142,10 +145,20 @@ class RaftElection:
         admin = Administration(self.node, clock)
         self._undertakings = Undertakings()
         self._carrier = Carrier(self.node, self, around.note)
-        parts = Parts(self.node, clock, self.elector, admin, self._carrier, self._undertakings)
+        send = self._carrier.send
+        self._parting = Parting(self.node, clock, around.note, send)
+        parts = Parts(
+            self.node,
+            clock,
+            self.elector,
+            admin,
+            self._carrier,
+            self._undertakings,
+            self._parting,
+        )
         self._commands = Commands(parts, around.note, around.stop)
-        self.source = Relay(clock, self._carrier.send)
-        self.outlook = Outlook(place.me, self.node, admin, clock, around.note, self._carrier.send)
+        self.source = Relay(clock, send)
+        self.outlook = Outlook(place.me, self.node, admin, clock, around.note, send, self._parting)
         self._version = place.me.version
         self._connected: frozenset[str] = frozenset()
         self._agreed = ""
@@ -224,7 +237,7 @@ class RaftElection:
         try:
             aside = asides.from_bytes(data)
         except InvalidValue as error:
-            self._refused(peer, f"{peer}: {error}")
+            self._refused(peer, Rebuff(f"{peer}: {error}"))
             return
         match aside:
             case Facts():
@@ -234,13 +247,17 @@ class RaftElection:
                 self.source.hear(peer, aside)
             case Needs():
                 self.outlook.hear_needs(peer, aside)
+            case Departed():
+                self._parting.hear(aside)
             case Standings():
                 self.outlook.contacts.hear(peer, aside)
             case AskRaft() | AskCommand() | AskRead() | Answered():
                 self._carrier.hear(peer, aside)
 
-    def _refused(self, peer: str, sentence: str) -> None:
-        self.outlook.refused(peer, sentence)
+    def _refused(self, peer: str, rebuff: Rebuff) -> None:
+        self.outlook.refused(peer, rebuff)
+        if rebuff.removed:
+            self._parting.refused(rebuff)
 
     def tell_digest(self, digest: str) -> None:
         """Of what this member decides by; the others compare."""

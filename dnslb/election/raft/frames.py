@@ -16,8 +16,8 @@ incarnation (`safety.md` 5.2); whoever does not fit is refused in a sentence tha
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import msgspec
@@ -50,7 +50,10 @@ class Hello(Struct, frozen=True, array_like=True, tag="hello", forbid_unknown_fi
 
 
 class Refusal(Struct, frozen=True, array_like=True, tag="refusal", forbid_unknown_fields=True):
+    """``removed``: a leader says that its cluster does not have this member any more."""
+
     sentence: Annotated[str, Meta(max_length=SENTENCE_LENGTH_MAX)]
+    removed: bool = False
 
 
 Greeting = Hello | Refusal
@@ -106,9 +109,20 @@ class FrameReader:
 
 
 @dataclass(frozen=True, slots=True)
+class Rebuff:
+    """Why a stream to or from a peer came to nothing. ``spoken``: somebody was there to say it or
+    to show it; ``removed``: as in a `Refusal`."""
+
+    sentence: str
+    spoken: bool = True
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Who we are at this moment, for greetings. ``cluster_id``: of this directory, "" while it
-    waits. ``leads``: so its configuration is the newest; a follower's may lack members."""
+    waits. ``leads``: so its configuration is the newest; a follower's may lack members.
+    ``departed``: who was taken out, and what is known of that."""
 
     id: str
     incarnation: str
@@ -116,6 +130,7 @@ class Identity:
     command_version: int
     configuration: Configuration
     leads: bool = False
+    departed: Mapping[str, str] = field(default_factory=dict)
 
     def hello(self, to: str, purpose: Literal["member", "probe"] = "member") -> Hello:
         return Hello(self.id, to, self.cluster_id, self.incarnation, self.command_version, purpose)
@@ -140,6 +155,16 @@ def why_refused(us: Identity, hello: Hello) -> str | None:
             f"{hello.id} lost its directory, or another one runs under its name: remove_server "
             f"{hello.id}, then add_voter."
         )
+    if is_removed(us, hello):
+        words = us.departed.get(hello.id)
+        how = f"was taken out of this cluster {words}" if words else "is no member any more"
+        return f"{hello.id} {how}: stop it and move its directory away, or add_voter adds it anew."
     if member is None and us.cluster_id and (us.leads or not hello.cluster_id):
         return f"{hello.id} is not a member of this cluster: add_voter adds it."
     return None
+
+
+def is_removed(us: Identity, hello: Hello) -> bool:
+    """Whether that peer belonged to the cluster that we lead, and does not any more."""
+    ours = us.leads and bool(us.cluster_id) and hello.cluster_id == us.cluster_id
+    return ours and us.configuration.find(hello.id) is None

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import trio
 
 from dnslb.election.raft.core import RaftMember
-from dnslb.election.raft.frames import Hello, Identity
+from dnslb.election.raft.frames import Hello, Identity, Rebuff
 from dnslb.election.raft.ground import Effects, Finished
 from dnslb.election.raft.membership import Configuration
 from dnslb.election.raft.messages import Beside, Message
@@ -39,7 +39,8 @@ Changed = Callable[[], None]
 
 
 class RaftNode:
-    """``on_change`` is called after every event, in the same turn of the loop: whoever publishes
+    """``departed``: what is known of who was taken out, told to whom is refused for it.
+    ``on_change`` is called after every event, in the same turn of the loop: whoever publishes
     the lease looks at it then. Nothing in it may wait or begin another event."""
 
     def __init__(
@@ -48,7 +49,7 @@ class RaftNode:
         clock: Clock,
         *,
         on_change: Changed,
-        on_refusal: Callable[[str, str], None],
+        on_refusal: Callable[[str, Rebuff], None],
         on_aside: Callable[[str, bytes], None] = lambda peer, data: None,
         luck: random.Random,
         dial: Dial = dial_tcp,
@@ -63,6 +64,7 @@ class RaftNode:
         self._waiting: dict[int, trio.MemorySendChannel[Finished]] = {}
         self._versions: dict[str, int] = {}
         self._farewells: dict[str, float] = {}
+        self.departed: dict[str, str] = {}
         self._dialled: Configuration | None = None
         self._awaited: trio.Event | None = None
         self._nap = trio.CancelScope()
@@ -212,6 +214,7 @@ class RaftNode:
             self.member.settings.command_version,
             journal.configuration,
             leads=self.member.role == "leader",
+            departed=self.departed,
         )
 
     def connected(self, peer: str, hello: Hello) -> None:
@@ -227,5 +230,5 @@ class RaftNode:
             return
         self._carry_out(self.member.receive(peer, message, self._now()))
 
-    def refused(self, peer: str, sentence: str) -> None:
-        self._on_refusal(peer, sentence)
+    def refused(self, peer: str, rebuff: Rebuff) -> None:
+        self._on_refusal(peer, rebuff)

@@ -7,6 +7,7 @@ told once it lasts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -15,8 +16,10 @@ import trio
 from dnslb.election.raft.admin import Administration
 from dnslb.election.raft.asides import NEEDS_MAX, Aside, Facts, Need, Needs
 from dnslb.election.raft.contact import Contacts
+from dnslb.election.raft.frames import Rebuff
 from dnslb.election.raft.membership import Member, majority
 from dnslb.election.raft.node import RaftNode
+from dnslb.election.raft.parting import Parting
 from dnslb.election.surroundings import Note
 from dnslb.model.cluster import ClusterView, MemberView, Role, Suffrage
 from dnslb.model.status import Attention, Severity
@@ -27,9 +30,9 @@ LOOK_S = 1.0
 LEADERLESS_S = 5.0
 SILENT_S = 10.0
 REFUSED_S = 15.0
-WAITING, LEADERLESS, SILENT, REFUSED, DIGEST, ADDRESS = (
+WAITING, LEADERLESS, SILENT, REFUSED, DIGEST, ADDRESS, REMOVED = (
     *("raft-waiting", "raft-no-leader", "raft-silent", "raft-refused"),
-    *("config-differs", "raft-address"),
+    *("config-differs", "raft-address", "raft-removed"),
 )
 _Rows = dict[tuple[str, str], tuple[Severity, str, str]]
 """By kind and subject: severity, sentence, next step."""
@@ -56,7 +59,9 @@ class Outlook:
         clock: Clock,
         note: Note,
         send: Callable[[str, Aside], None],
+        parting: Parting,
     ) -> None:
+        self._parting = parting
         self._me = me
         self._node = node
         self._admin = admin
@@ -68,7 +73,7 @@ class Outlook:
         self._sent: dict[str, tuple[Attention, ...]] = {}
         self.needs: Sequence[Attention] = ()
         self._facts: dict[str, Facts] = {}
-        self._refusals: dict[str, tuple[float, str]] = {}
+        self._refusals: dict[str, tuple[float, Rebuff]] = {}
         self._told: tuple[Role, int, str | None] | None = None
         self._told_leader = (0, "")
         self._led_at = clock.now().mono
@@ -98,10 +103,15 @@ class Outlook:
                 self._sent[peer] = rows
                 self._send(peer, Needs(tuple(_need(row, wall) for row in rows)))
 
-    def refused(self, peer: str, sentence: str) -> None:
-        """A stream to or from a peer that came to nothing."""
+    def refused(self, peer: str, rebuff: Rebuff) -> None:
+        """A stream to or from a peer that came to nothing. That nobody answers says less than what
+        somebody said a moment ago."""
+        now = self._clock.now().mono
+        at, before = self._refusals.get(peer, (-math.inf, rebuff))
+        if before.spoken and not rebuff.spoken and now - at <= REFUSED_S:
+            return
         if len(self._refusals) < 64 or peer in self._refusals:
-            self._refusals[peer] = (self._clock.now().mono, sentence)
+            self._refusals[peer] = (now, rebuff)
 
     def connected(self, peer: str) -> None:
         """What it said over an older stream may not be so any more."""
@@ -125,24 +135,26 @@ class Outlook:
     def view(self) -> ClusterView:
         member = self._node.member
         configuration = member.configuration
-        leader = configuration.find(member.leader) if member.leader is not None else None
-        views = [self._member_view(one) for one in configuration.members]
+        taken_out = self._parting.sentence is not None
+        known = None if taken_out else member.leader
+        leader = configuration.find(known) if known is not None else None
+        role: Role = "removed" if taken_out else member.role
+        views = [self._member_view(one, role) for one in configuration.members]
         if configuration.find(member.id) is None:
             us = self._me
             views.append(
-                MemberView(
-                    us.id, us.address, "nonvoter", member.role, True, us.version, self.digest
-                )
+                MemberView(us.id, us.address, "nonvoter", role, True, us.version, self.digest)
             )
         return ClusterView(
-            role=member.role,
+            role=role,
             term=member.term,
             leader=None if leader is None else (leader.id, leader.address),
             members=tuple(views),
             cluster_id=configuration.cluster_id or None,
         )
 
-    def _member_view(self, one: Member) -> MemberView:
+    def _member_view(self, one: Member, ours: Role) -> MemberView:
+        """``ours``: this member's own role."""
         member = self._node.member
         is_self = one.id == member.id
         facts = self._facts.get(one.id, Facts("", ""))
@@ -157,7 +169,7 @@ class Outlook:
             id=one.id,
             address=one.address,
             suffrage=suffrage,
-            role=member.role if is_self else role,
+            role=ours if is_self else role,
             is_self=is_self,
             version=facts.version,
             config_digest=facts.digest,
@@ -206,13 +218,20 @@ class Outlook:
             sentence = f"{me.id} waits to be added to a cluster; it votes for nobody until then"
             step = f"at a member: dnslbctl raft add_voter {me.id} {me.address} 0"
             rows[WAITING, me.id] = ("info", sentence, step)
+        elif (taken_out := self._parting.sentence) is not None:
+            step = (
+                "stop it and move its directory away; or, at a member, to take it in again: "
+                f"dnslbctl raft add_voter {me.id} {me.address} 0"
+            )
+            rows[REMOVED, me.id] = ("warning", taken_out, step)
         elif member.leader is None and now - self._led_at > LEADERLESS_S:
             rows[LEADERLESS, me.id] = (
                 "critical",
                 self._leaderless(),
                 "start the members that are down, or repair the network between them",
             )
-        self._tell_members(rows, now)
+        if (REMOVED, me.id) not in rows:
+            self._tell_members(rows, now)
         leader, needs = self._needs
         if member.role != "leader" and leader == member.leader:
             for need in needs.rows:
@@ -235,6 +254,9 @@ class Outlook:
 
     def _tell_members(self, rows: _Rows, now: float) -> None:
         member = self._node.member
+        self._refusals = {
+            peer: known for peer, known in self._refusals.items() if now - known[0] <= REFUSED_S
+        }
         for one in member.configuration.members:
             if one.id == self._me.id:
                 continue
@@ -249,21 +271,21 @@ class Outlook:
                     f"{one.id} has other load balancers, agents or guard than {self._me.id}",
                     "give both the same configuration, then reload them",
                 )
-            if member.role == "leader" and now - self._led_since > SILENT_S:
-                heard_at = member.heard_at(one.id)
-                if heard_at is None or now - heard_at > SILENT_S:
-                    _, why = self._refusals.get(one.id, (0.0, "it is not known why"))
-                    rows[SILENT, one.id] = (
-                        "warning",
-                        f"{one.id} at {one.address} does not answer the leader: {why}",
-                        "see whether it runs; dnslbctl raft remove_server takes it away for good",
-                    )
-        for peer, (at, sentence) in list(self._refusals.items()):
-            if now - at > REFUSED_S:
-                del self._refusals[peer]
-            elif (SILENT, peer) not in rows and peer not in self._node.wire.peers:
+            _, rebuff = self._refusals.get(one.id, (0.0, Rebuff("it is not known why", False)))
+            heard_at = member.heard_at(one.id) if member.role == "leader" else now
+            since = max(self._led_since, -math.inf if heard_at is None else heard_at)
+            if not rebuff.spoken and now - since > SILENT_S:
+                why = rebuff.sentence.removeprefix(f"{one.id} at ")
+                rows[SILENT, one.id] = (
+                    "warning",
+                    f"{one.id} at {one.address} does not answer the leader: {why}",
+                    "see whether it runs; dnslbctl raft remove_server takes it away for good",
+                )
+        for peer, (_, rebuff) in self._refusals.items():
+            if (SILENT, peer) not in rows and peer not in self._node.wire.peers:
                 step = "do what the sentence says, or stop who has no business here"
-                rows[REFUSED, peer] = ("info", sentence, step)
+                lost = rebuff.spoken and member.configuration.find(peer) is not None
+                rows[REFUSED, peer] = ("warning" if lost else "info", rebuff.sentence, step)
 
     def _leaderless(self) -> str:
         voters = self._node.member.configuration.voters

@@ -29,10 +29,12 @@ from dnslb.election.raft.frames import (
     Greeting,
     Hello,
     Identity,
+    Rebuff,
     Refusal,
     frame,
     greeting_frame,
     greeting_from_bytes,
+    is_removed,
     why_refused,
 )
 from dnslb.election.raft.messages import MESSAGE_BYTES_MAX, Message, from_bytes, to_bytes
@@ -72,7 +74,7 @@ class Driver(Protocol):
 
     def receive(self, peer: str, message: Message) -> None: ...
 
-    def refused(self, peer: str, sentence: str) -> None:
+    def refused(self, peer: str, rebuff: Rebuff) -> None:
         """A stream to or from a peer, or from whom it was said to be, that came to nothing."""
 
 
@@ -209,13 +211,13 @@ class Wire:
     async def _dial_once(self, peer: str, address: str) -> bool:
         """Whether there was a stream, now over."""
         greeted = await self._greet(peer, address, "member")
-        if isinstance(greeted, str):
+        if isinstance(greeted, Rebuff):
             self._driver.refused(peer, greeted)
             return False
         stream, reader, hello = greeted
         refusal = why_refused(self._driver.identity(), hello)
         if refusal is not None:
-            self._driver.refused(peer, refusal)
+            self._driver.refused(peer, Rebuff(refusal))
             await _close(stream)
             return False
         await self._converse(stream, reader, hello)
@@ -223,11 +225,12 @@ class Wire:
 
     async def _greet(
         self, peer: str, address: str, purpose: str
-    ) -> tuple[trio.abc.Stream, FrameReader, Hello] | str:
-        """A stream whose other end says that it is ``peer``, or the sentence why not."""
+    ) -> tuple[trio.abc.Stream, FrameReader, Hello] | Rebuff:
+        """A stream whose other end says that it is ``peer``, or why there is none."""
         stream: trio.abc.Stream | None = None
         reader = FrameReader(HELLO_BYTES_MAX)
-        sentence = f"{address} does not answer."
+        where = f"{peer} at {address}"
+        rebuff = Rebuff(f"{where} does not answer.", spoken=False)
         kept = False
         try:
             with trio.move_on_after(GREETING_S):
@@ -237,28 +240,29 @@ class Wire:
                 await stream.send_all(MAGIC + greeting_frame(hello))
                 greeting = await _read_greeting(stream, reader)
                 if isinstance(greeting, Refusal):
-                    return f"{address} refuses: {greeting.sentence}"
+                    said = f"{where} refuses: {greeting.sentence}"
+                    return Rebuff(said, removed=greeting.removed)
                 if greeting.id != peer:
-                    return f"At {address} answers {greeting.id}, not {peer}."
+                    return Rebuff(f"At {address} answers {greeting.id}, not {peer}.")
                 unproved = self._prove(stream, peer)
                 if unproved is not None:
-                    return f"{address} does not prove that it is {peer}: {unproved}"
+                    return Rebuff(f"{address} does not prove that it is {peer}: {unproved}")
                 kept = True
                 return stream, reader, greeting
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as e:
-            sentence = f"{address} cannot be reached: {_why(e)}."
+            rebuff = Rebuff(f"{where} cannot be reached: {_why(e)}.", spoken=False)
         except ValueError as e:
-            sentence = f"{address} does not speak as a member: {e}"
+            rebuff = Rebuff(f"{where} does not speak as a member: {e}")
         finally:
             if stream is not None and not kept:
                 await _close(stream)
-        return sentence
+        return rebuff
 
     async def probe(self, peer: str, address: str) -> Hello:
         """Who answers there, if it is ``peer``. Raises `CommandRefused`."""
         greeted = await self._greet(peer, address, "probe")
-        if isinstance(greeted, str):
-            raise CommandRefused(greeted)
+        if isinstance(greeted, Rebuff):
+            raise CommandRefused(greeted.sentence)
         stream, _, hello = greeted
         await _close(stream)
         return hello
@@ -303,8 +307,10 @@ class Wire:
         unproved = self._prove(stream, hello.id)
         refusal = why_refused(us, hello) if unproved is None else unproved
         if refusal is not None:
-            self._driver.refused(hello.id, refusal)
-            await stream.send_all(greeting_frame(Refusal(refusal[:SENTENCE_LENGTH_MAX])))
+            self._driver.refused(hello.id, Rebuff(refusal))
+            removed = unproved is None and is_removed(us, hello)
+            said = Refusal(refusal[:SENTENCE_LENGTH_MAX], removed)
+            await stream.send_all(greeting_frame(said))
             return None
         await stream.send_all(greeting_frame(us.hello(hello.id)))
         return hello if hello.purpose == "member" else None
@@ -361,7 +367,7 @@ class Wire:
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             return
         except InvalidValue as e:
-            self._driver.refused(peer, f"{peer} does not speak as a member: {e}")
+            self._driver.refused(peer, Rebuff(f"{peer} does not speak as a member: {e}"))
 
 
 async def _read(stream: trio.abc.Stream) -> bytes | bytearray:

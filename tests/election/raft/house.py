@@ -46,6 +46,7 @@ class House:
     states: list[tuple[StoredState, float]] = field(default_factory=list)
     events: list[tuple[str, str]] = field(default_factory=list)
     rows: dict[tuple[str, str], str] = field(default_factory=dict)
+    severities: dict[tuple[str, str], str] = field(default_factory=dict)
     voters: list[tuple[str, ...]] = field(default_factory=list)
     agreed: list[str] = field(default_factory=list)
     rested: list[str] = field(default_factory=list)
@@ -95,6 +96,7 @@ class House:
 
     def put(self, severity: str, kind: str, subject: str, sentence: str, next_step: str) -> None:
         self.rows[kind, subject] = sentence
+        self.severities[kind, subject] = severity
 
     def clear(self, kind: str, subject: str | None = None) -> None:
         self.rows = {

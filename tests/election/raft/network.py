@@ -16,6 +16,7 @@ from dnslb.election.raft.frames import (
     FrameReader,
     Hello,
     Identity,
+    Rebuff,
     greeting_frame,
 )
 from dnslb.election.raft.messages import (
@@ -34,6 +35,7 @@ class Driver:
 
     us: Identity
     told: list[tuple[str, object]] = field(default_factory=list)
+    rebuffs: list[Rebuff] = field(default_factory=list)
 
     def identity(self) -> Identity:
         return self.us
@@ -47,8 +49,9 @@ class Driver:
     def receive(self, peer: str, message: Message) -> None:
         self.told.append((peer, message))
 
-    def refused(self, peer: str, sentence: str) -> None:
-        self.told.append(("refused", sentence))
+    def refused(self, peer: str, rebuff: Rebuff) -> None:
+        self.told.append(("refused", rebuff.sentence))
+        self.rebuffs.append(rebuff)
 
     def sentences(self) -> list[str]:
         return [str(what) for kind, what in self.told if kind == "refused"]

@@ -20,6 +20,7 @@ from dnslb.election.raft.frames import (
     frame,
     greeting_frame,
     greeting_from_bytes,
+    is_removed,
     why_refused,
 )
 from dnslb.election.raft.log import COMMAND_BYTES_MAX, STATE_BYTES_MAX, Entry
@@ -208,6 +209,26 @@ def test_a_greeting_that_is_none_is_refused(values: dict[str, Any]) -> None:
         greeting_from_bytes(greeting_frame(hello(**values))[4:])
 
 
+DEPARTED = replace(US, leads=True, departed={"z": "by eve (index 9)"})
+
+
+@pytest.mark.parametrize(
+    ("us", "values", "removed"),
+    [
+        (DEPARTED, {"id": "z"}, True),
+        (DEPARTED, {"id": "z", "cluster_id": ""}, False),
+        (DEPARTED, {"id": "z", "cluster_id": "c2"}, False),
+        (DEPARTED, {"id": "b"}, False),
+        (replace(DEPARTED, leads=False), {"id": "z"}, False),
+        (replace(WAITING, leads=True), {"id": "z", "cluster_id": ""}, False),
+    ],
+)
+def test_only_a_leader_says_that_one_of_its_own_was_removed(
+    us: Identity, values: dict[str, Any], removed: bool
+) -> None:
+    assert is_removed(us, hello(**values)) is removed
+
+
 @pytest.mark.parametrize(
     ("us", "values", "sentence"),
     [
@@ -217,7 +238,10 @@ def test_a_greeting_that_is_none_is_refused(values: dict[str, Any]) -> None:
         (US, {"incarnation": "ff"}, "remove_server b, then add_voter"),
         (US, {"incarnation": "ff", "cluster_id": ""}, "remove_server b, then add_voter"),
         (US, {"id": "d", "cluster_id": ""}, "d is not a member of this cluster"),
-        (replace(US, leads=True), {"id": "z"}, "z is not a member of this cluster"),
+        (replace(US, leads=True), {"id": "z"}, "z is no member any more: stop it"),
+        (replace(US, leads=True), {"id": "z", "cluster_id": ""}, "z is not a member of this"),
+        (DEPARTED, {"id": "z"}, "z was taken out of this cluster by eve (index 9): stop it"),
+        (DEPARTED, {"id": "z", "cluster_id": ""}, "z is not a member of this cluster: add_voter"),
     ],
 )
 def test_who_does_not_fit_is_refused_with_the_cure(

@@ -104,7 +104,9 @@ async def test_attempts_grow_rarer_and_go_on(autojump_clock: trio.testing.MockCl
         b.set_peers({"a": "nowhere"})
         await trio.sleep(60)
         assert 55 < len(net.dialled) < 130
-        assert net.drivers["b"].sentences()[0] == "nowhere cannot be reached: Connection refused."
+        assert (
+            net.drivers["b"].sentences()[0] == "a at nowhere cannot be reached: Connection refused."
+        )
 
 
 # ---------------------------------------------------------------------------------- one stream

@@ -32,7 +32,7 @@ async def test_who_is_refused_hears_why_and_so_do_we(
         await trio.sleep(SETTLED_S)
         [sentence] = net.drivers["a"].sentences()
         assert "remove_server b, then add_voter" in sentence
-        assert net.drivers["b"].sentences()[0] == f"a refuses: {sentence}"
+        assert net.drivers["b"].sentences()[0] == f"a at a refuses: {sentence}"
         assert ("connected", "b") not in net.drivers["a"].told
 
 
@@ -53,6 +53,21 @@ async def test_whom_we_dialled_is_judged_too(autojump_clock: trio.testing.MockCl
         assert b.peers == frozenset()
 
 
+@pytest.mark.parametrize("proved", [True, False])
+async def test_only_who_proves_itself_hears_that_it_was_removed(
+    autojump_clock: trio.testing.MockClock, proved: bool
+) -> None:
+    async with network() as net:
+        await net.add("a", prove=lambda _, __: None if proved else "no certificate")
+        leader = replace(identity("a"), configuration=configuration("ac"), leads=True)
+        net.drivers["a"].us = leader
+        b = await net.add("b")
+        b.set_peers({"a": "a"})
+        await trio.sleep(SETTLED_S)
+        rebuff = net.drivers["b"].rebuffs[0]
+        assert (rebuff.spoken, rebuff.removed) == (True, proved)
+
+
 async def test_another_id_at_the_address_is_named(autojump_clock: trio.testing.MockClock) -> None:
     async with network() as net:
         await net.add("a")
@@ -60,7 +75,7 @@ async def test_another_id_at_the_address_is_named(autojump_clock: trio.testing.M
         b.set_peers({"c": "a"})
         await trio.sleep(1)
         assert net.drivers["b"].sentences()[0] == (
-            "a refuses: This is a, not c: check the address of c."
+            "c at a refuses: This is a, not c: check the address of c."
         )
 
 
@@ -114,7 +129,7 @@ async def test_a_silent_address_is_given_up(autojump_clock: trio.testing.MockClo
         b._dial = dial
         b.set_peers({"a": "a"})
         await trio.sleep(GREETING_S + 0.01)
-        assert net.drivers["b"].sentences() == ["a does not answer."]
+        assert net.drivers["b"].sentences() == ["a at a does not answer."]
 
 
 # -------------------------------------------------------------------------------------- probes

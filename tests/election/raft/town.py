@@ -77,7 +77,7 @@ class Town:
             member,
             place.clock,
             on_change=changed,
-            on_refusal=lambda _, sentence: place.refusals.append(sentence),
+            on_refusal=lambda _, rebuff: place.refusals.append(rebuff.sentence),
             luck=luck,
             dial=self._dial,
         )
