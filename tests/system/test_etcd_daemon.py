@@ -216,9 +216,9 @@ def test_an_etcd_that_is_away_at_the_start_is_no_reason_not_to_start(
 def test_the_bytes_of_go_programs_are_what_was_documented() -> None:
     """What the other tests write in the place of Go's healthd (docs/health-protocol.md)."""
     assert stored({"10.0.0.1:80": True}, at=1_700_000_000.9) == (
-        '{"Status":[{"IP":"10.0.0.1","Port":80,"Healthy":true,"Message":"success",'
-        '"DidChange":false}],"Time":1700000000}'
+        '{"Status":[{"DidChange":false,"Healthy":true,"IP":"10.0.0.1","Message":"success",'
+        '"Port":80}],"Time":1700000000}'
     )
     assert stored({"10.0.0.1:80": None}, at=1.0) == (
-        '{"Status":[{"IP":"","Port":0,"Healthy":false,"Message":"","DidChange":false}],"Time":1}'
+        '{"Status":[{"DidChange":false,"Healthy":false,"IP":"","Message":"","Port":0}],"Time":1}'
     )
