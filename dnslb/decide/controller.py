@@ -374,9 +374,10 @@ class Controller:
             )
 
     def _published(self, name: str) -> tuple[str, ...] | None:
-        """What stands in DNS as far as this instance knows: read, else remembered."""
-        read = self._zones.published(name)
-        return read if read is not None else self._store.remembered(name)
+        """What stands in DNS: as read or written; who may not write reads not, but remembers."""
+        read, known = self._zones.published(name), self._store.remembered(name)
+        reads = self._lease is not None or self._settings.dry_run
+        return read if read is not None and (reads or known is None) else known
 
     def _next_deadline(self, now: Now) -> float | None:
         if self._dirty:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dnslb.decide.events import Event, ZoneFound
+from dnslb.decide.events import Event, LeaseChanged, StateLoaded, ZoneFound
 from dnslb.decide.intents import FindZones, Intent, ReadZone
 from dnslb.model.outcome import Failure
 from tests.decide.world import World, balancer, settings
@@ -76,3 +76,28 @@ def test_what_is_read_again_for_a_reason_does_not_wait_for_a_search() -> None:
     world.vote_all({"192.0.2.2": "down"})
     assert all(world.dns(name) == ("192.0.2.1",) for name in world.asked)
     assert world.dns(last) == ()
+
+
+def test_who_may_not_write_any_more_shows_what_others_wrote_since() -> None:
+    """It does not read; the others' writes reach it with the stored state."""
+    made = settings(balancer("www.example.org", "192.0.2.1", "192.0.2.2"))
+    other, this = World(made).start(), World(made).start()
+
+    def shown() -> tuple[str, ...] | None:
+        return this.status.loadbalancers["www.example.org"].published
+
+    for world in (other, this):
+        world.vote_all("up")
+        world.wait(5)
+    assert shown() == ("192.0.2.1", "192.0.2.2")
+    this.feed(LeaseChanged(None))
+    assert shown() == ("192.0.2.1", "192.0.2.2")
+    other.vote_all({"192.0.2.1": "down"})
+    other.wait(5)
+    this.feed(StateLoaded(other.state, 0.0))
+    assert shown() == ("192.0.2.2",)
+    rows = this.status.loadbalancers["www.example.org"].endpoints
+    assert [row.published for row in rows] == [False, True]
+    this.feed(LeaseChanged(this.lease(term=2)))
+    this.wait(5)
+    assert shown() == ("192.0.2.1", "192.0.2.2"), "its own reading and writing count again"
