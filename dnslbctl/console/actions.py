@@ -136,7 +136,9 @@ class Actions(App[None]):
         request = judgement.request
         reply = await self.client.post(request.target, request.body, wait_s=judgement.wait_s)
         value = reply.value
-        return list(value.get("sentences") or value.get("lines") or ["done"])
+        if request.target == membership.TARGET:
+            return [membership.outcome(request.body, value["values"])]
+        return list(value.get("sentences") or ["done"])
 
     async def open_form(self, form: Form, propose: Propose | None = None) -> None:
         """Returns when the form stands: the keys that follow are meant for it."""
@@ -246,7 +248,7 @@ class Actions(App[None]):
         makes the daemon refuse."""
         asked = {"command": "get_configuration", "arguments": []}
         try:
-            index = str((await self.client.post("/raft", asked)).value["values"]["index"])
+            index = str((await self.client.post(membership.TARGET, asked)).value["values"]["index"])
         except Failed:
             return None  # 0 stands there, and says what it means
         return membership.PREVIOUS, index

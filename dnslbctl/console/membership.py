@@ -17,13 +17,33 @@ from dnslbctl.console.steering import say, warn
 from dnslbctl.output import plain
 from dnslbctl.viewmodel import Picture
 
+TARGET = "/raft"
 PREVIOUS = "previous_index"
 _INDEX = Field(PREVIOUS, "prev. index", "0", "0: whatever the configuration is")
 NOT_RAFT = "{election}: this instance has no members to administer"
 
 
 def raft(command: str, *arguments: str) -> Request:
-    return Request("/raft", {"command": command, "arguments": [*arguments]})
+    return Request(TARGET, {"command": command, "arguments": [*arguments]})
+
+
+_OUTCOMES = {
+    "add_voter": "{id} is a voter now",
+    "add_nonvoter": "{id} is a non-voter now",
+    "demote_voter": "{id} is a non-voter now, and votes no more",
+    "remove_server": "{id} is no member any more",
+    "snapshot": "the snapshot is written, and the log shortened",
+}
+
+
+def outcome(body: Mapping[str, object], values: Mapping[str, object]) -> str:
+    """What the values in the daemon's answer to `raft` say, as a sentence."""
+    command, arguments = str(body["command"]), body["arguments"]
+    if "term" in values:
+        return f"{values['id']} leads now, in term {values['term']}"
+    id_ = arguments[0] if isinstance(arguments, list) and arguments else ""
+    sentence = _OUTCOMES[command].format(id=id_)
+    return f"{sentence} (configuration {values['index']})" if "index" in values else sentence
 
 
 def quorum(voters: int) -> int:

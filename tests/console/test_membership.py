@@ -62,13 +62,38 @@ async def until_index(hands: Hands) -> None:
 
 
 ORDERS = [
-    (add_voter, "add_voter", ("waw-4", "10.20.4.5:3648", INDEX), "index: 184211"),
-    (add_another, "add_nonvoter", ("ber-5", "10.20.5.5:3648", INDEX), "index: 184211"),
-    (demote, "demote_voter", ("ams-3", INDEX), "index: 184211"),
-    (remove, "remove_server", ("ams-3", INDEX), "index: 184211"),
-    (transfer, "leadership_transfer", (), 'id: "fra-2"'),
-    (transfer_to, "leadership_transfer_to_server", ("fra-2", "10.20.2.5:3648"), "term: 43"),
-    (snapshot, "snapshot", (), "ok"),
+    (
+        add_voter,
+        "add_voter",
+        ("waw-4", "10.20.4.5:3648", INDEX),
+        "waw-4 is a voter now (configuration 184211)",
+    ),
+    (
+        add_another,
+        "add_nonvoter",
+        ("ber-5", "10.20.5.5:3648", INDEX),
+        "ber-5 is a non-voter now (configuration 184211)",
+    ),
+    (
+        demote,
+        "demote_voter",
+        ("ams-3", INDEX),
+        "ams-3 is a non-voter now, and votes no more (configuration 184211)",
+    ),
+    (
+        remove,
+        "remove_server",
+        ("ams-3", INDEX),
+        "ams-3 is no member any more (configuration 184211)",
+    ),
+    (transfer, "leadership_transfer", (), "fra-2 leads now, in term 43"),
+    (
+        transfer_to,
+        "leadership_transfer_to_server",
+        ("fra-2", "10.20.2.5:3648"),
+        "fra-2 leads now, in term 43",
+    ),
+    (snapshot, "snapshot", (), "the snapshot is written, and the log shortened"),
 ]
 
 

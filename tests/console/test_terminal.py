@@ -1,139 +1,22 @@
-"""The console at real terminals: in tmux on a real daemon, and how it leaves a terminal behind."""
+"""How the console leaves a terminal behind, whatever ends it."""
 
 from __future__ import annotations
 
 import os
 import pty
 import select
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.dnslbctl.daemon import Daemon
-from tests.system.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 30.0
-
-
-class Tmux:
-    """A tmux server of its own, with one window in which the console runs."""
-
-    def __init__(self, directory: Path, socket: Path) -> None:
-        self._socket = directory / "tmux"
-        environ = f"PYTHONPATH={ROOT} DNSLB_SOCKET={socket} COLORTERM=truecolor"
-        console = f"{sys.executable} -m dnslbctl; echo left with $?; sleep 600"
-        self._tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24",
-                   f"env -u NO_COLOR {environ} sh -c '{console}'")  # fmt: skip
-
-    def _tmux(self, *words: str) -> str:
-        # Its locale decides whether it keeps what is not ASCII.
-        environ = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
-        done = subprocess.run(["tmux", "-u", "-S", str(self._socket), *words], env=environ,
-                              capture_output=True, text=True, timeout=30, check=True)  # fmt: skip
-        return done.stdout
-
-    def keys(self, *keys: str) -> None:
-        self._tmux("send-keys", *keys)
-
-    def write(self, text: str) -> None:
-        self._tmux("send-keys", "-l", text)
-
-    def resize(self, width: int, height: int) -> None:
-        self._tmux("resize-window", "-x", str(width), "-y", str(height))
-
-    @property
-    def screen(self) -> str:
-        return self._tmux("capture-pane", "-p")
-
-    def until(self, what: Callable[[str], bool]) -> str:
-        """The screen once it is so; patience only bounds a failing test."""
-        end = time.monotonic() + PATIENCE_S
-        while not what(screen := self.screen):
-            assert time.monotonic() < end, screen
-            time.sleep(0.05)
-        return screen
-
-    def until_shown(self, *texts: str) -> str:
-        return self.until(lambda screen: all(text in screen for text in texts))
-
-    def close(self) -> None:
-        self._tmux("kill-server")
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(tmp_path, endpoints=3)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def tmux(tmp_path: Path, stage: Stage) -> Iterator[Tmux]:
-    if shutil.which("tmux") is None:
-        pytest.skip("there is no tmux here")
-    stage.start()
-    made = Tmux(tmp_path, stage.socket)
-    yield made
-    made.close()
-
-
-def test_a_night_in_tmux_on_a_real_daemon(tmux: Tmux, stage: Stage) -> None:
-    tmux.until_shown("HEALTHY", "t1", "nothing needs you")
-    stage.wait_answer("1", "2", "3")
-    tmux.keys("2")
-    tmux.until_shown("www.example.org", "192.0.2.1", "✓ up", "3/3")
-
-    stage.endpoints[2].down()
-    tmux.until_shown("DEGRADED", "✗ down", "2/3")
-    stage.wait_answer("1", "2")
-    stage.endpoints[2].up()
-    tmux.until_shown("HEALTHY", "3/3")
-
-    tmux.keys("g", "Down")
-    tmux.until(lambda screen: ">   192.0.2.1 http" in screen)
-    tmux.keys("d")
-    tmux.until_shown("Drain", "living 3 → 2", "say why")
-    tmux.write("disk swap")
-    tmux.until_shown("--reason 'disk swap' --for 2h")
-    tmux.keys("Down", "Down", "Down", "Enter")
-    told = tmux.until_shown("Close")
-    assert "left DNS" in told, told
-    stage.wait_answer("2", "3")
-    tmux.keys("Enter")
-    tmux.until_shown("‖ drained", "out")
-    (order,) = stage.json("overrides")
-    assert (order["kind"], order["reason"]) == ("drain", "disk swap")
-
-    tmux.resize(200, 60)
-    tmux.until_shown("1 Now", "2 Endpoints", "3 Members", "4 Changes", "5 Events", "✓ applied")
-    tmux.resize(80, 24)
-    tmux.until(lambda screen: "5 Events ─" not in screen)
-
-    stage.stop()
-    tmux.until_shown("STALE", "NO CONNECTION", "‖ drained")
-    tmux.keys("d")
-    tmux.until_shown("refused: there is no connection")
-    stage.start()
-    tmux.until(lambda screen: "NO CONNECTION" not in screen and "STALE" not in screen)
-    tmux.keys("d")
-    tmux.until_shown("Clear", "the agents decide again")
-    tmux.keys("Down", "Enter")
-    tmux.until_shown("Close")
-    stage.wait_answer("1", "2", "3")
-    tmux.keys("Enter")
-    tmux.until(lambda screen: "Close" not in screen)
-    tmux.keys("q")
-    assert "left with 0" in tmux.until_shown("left with")
-
-
-# ------------------------------------------------------------------------ how it leaves a terminal
 
 
 class Terminal:

@@ -40,6 +40,7 @@ class FormScreen(ModalScreen[None]):
         Binding("escape", "leave", priority=True),
         Binding("down,tab", "app.focus_next", priority=True),
         Binding("up,shift+tab", "app.focus_previous", priority=True),
+        Binding("enter", "accept", priority=True),
     ]
 
     def __init__(
@@ -146,9 +147,16 @@ class FormScreen(ModalScreen[None]):
         self._refused = []
         self.consider()
 
-    @on(Input.Submitted)
-    def _next_field(self) -> None:
-        self.focus_next()
+    def action_accept(self) -> None:
+        """The next field, or what the button says. The one that orders is pressed as by the mouse:
+        by then all that was typed has been read."""
+        match self.focused:
+            case Button(id="cancel"):
+                self.action_leave()
+            case Button() as button:
+                button.press()
+            case _:
+                self.focus_next()
 
     # ---------------------------------------------------------------------------------- sending
 
