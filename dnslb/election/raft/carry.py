@@ -9,6 +9,7 @@ not done.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from dnslb.election.surroundings import Note
 from dnslb.errors import CommandRefused, NoLeader, NotLeader
 from dnslb.model.cluster import ClusterCommand, ClusterReply
 from dnslb.model.command import Command, CommandReply
+from dnslb.net.clock import mono_s
 
 UNDER_WAY_MAX = 100
 RAFT_S_MAX = 60.0
@@ -30,6 +32,8 @@ READ_BYTES_MAX = BESIDE_BYTES_MAX - 1024
 LEADER_S_MAX = 3.0
 """How long a command waits for a leader to be found: some elections long."""
 SPARE_S = 5.0
+LATE_S = 2.0
+"""How long a leader that another one succeeded may still answer: it may have handed over for it."""
 
 
 class Leader(Protocol):
@@ -42,6 +46,17 @@ class Leader(Protocol):
     async def read_here(self, path: str, parameters: Mapping[str, str]) -> bytes: ...
 
 
+@dataclass(eq=False)
+class _Asked:
+    """``reads``: it changes nothing, so that no answer is no harm."""
+
+    leader: str
+    reads: bool
+    event: trio.Event = field(default_factory=trio.Event)
+    answer: Answered | None = None
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+
 class Carrier:
     """``leader``: who carries out here, while this member leads."""
 
@@ -51,7 +66,7 @@ class Carrier:
         self._note = note
         self._too_long: set[type[Aside]] = set()
         self._tickets = count(1)
-        self._waiting: dict[int, tuple[str, trio.Event, list[Answered]]] = {}
+        self._waiting: dict[int, _Asked] = {}
         self._under_way = 0
         self._nursery: trio.Nursery | None = None
 
@@ -117,20 +132,23 @@ class Carrier:
                 raise NoLeader(f"{leader} leads, and this member does not know its address yet")
             raise NotLeader(leader, known.address)
         ticket = next(self._tickets)
-        event, box = trio.Event(), list[Answered]()
-        self._waiting[ticket] = (leader, event, box)
+        question = ask(ticket)
+        asked = self._waiting[ticket] = _Asked(leader, isinstance(question, AskRead))
+        asked.scope.deadline = mono_s() + timeout_s
         try:
-            self.send(leader, ask(ticket))
-            with trio.move_on_after(timeout_s):
-                await event.wait()
+            self.send(leader, question)
+            with asked.scope:
+                await asked.event.wait()
         finally:
             del self._waiting[ticket]
-        if not box:
+        answer = asked.answer
+        if answer is None and asked.reads:
+            raise CommandRefused(f"{leader}, which leads or led, gives no answer")
+        if answer is None:
             raise CommandRefused(
-                f"{leader}, which leads, gave no answer: it may or may not have been done; "
+                f"{leader}, which led then, gave no answer: it may or may not have been done; "
                 "look before you try again"
             )
-        answer = box[0]
         if answer.refusal is not None:
             raise (NoLeader if answer.leaderless else CommandRefused)(answer.refusal)
         return answer
@@ -154,10 +172,10 @@ class Carrier:
     def hear(self, peer: str, aside: Question | Answered) -> None:
         match aside:
             case Answered():
-                asked, event, box = self._waiting.get(aside.ticket, ("", trio.Event(), []))
-                if asked == peer:
-                    box.append(aside)
-                    event.set()
+                asked = self._waiting.get(aside.ticket)
+                if asked is not None and asked.leader == peer:
+                    asked.answer = asked.answer or aside
+                    asked.event.set()
             case AskRaft() | AskCommand() | AskRead():
                 if self._nursery is None or self._under_way >= UNDER_WAY_MAX:
                     busy = f"{UNDER_WAY_MAX} commands are under way already; try again"
@@ -193,6 +211,18 @@ class Carrier:
 
     def disconnected(self, peer: str) -> None:
         """Whoever waits for its answer waits in vain."""
-        for asked, event, _ in self._waiting.values():
-            if asked == peer:
-                event.set()
+        for asked in self._waiting.values():
+            if asked.leader == peer:
+                asked.event.set()
+
+    def look(self) -> None:
+        """After every event: nobody waits long for one that leads no more, be it that it stands
+        still or cannot be reached."""
+        leader, now = self._node.member.leader, mono_s()
+        for asked in self._waiting.values():
+            if asked.leader == leader:
+                continue
+            if asked.reads:
+                asked.event.set()
+            elif leader is not None:
+                asked.scope.deadline = min(asked.scope.deadline, now + LATE_S)

@@ -197,6 +197,7 @@ class RaftElection:
         self.store.look()
         self.elector.look()
         self.outlook.look()
+        self._carrier.look()
         peers = self.node.wire.peers
         if peers != self._connected:
             self._greet(peers)
