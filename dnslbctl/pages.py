@@ -133,7 +133,8 @@ def _status_head(status: messages.Status, terminal: Terminal) -> list[str]:
     parts = [f"{status['election']} {status['role']}"]
     leader = status["leader"]
     if leader and leader["id"] != status["instance_id"]:
-        parts.append(f"leader {leader['id']} at {leader['address']}")
+        where = f" at {leader['address']}" if leader["address"] else ""
+        parts.append(f"leader {leader['id']}{where}")
     if status["term"] is not None and status["election"] != "singleton":
         parts.append(f"term {status['term']}")
     provider = status["provider"] or "no provider"

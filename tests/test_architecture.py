@@ -294,10 +294,17 @@ def test_only_who_connects_to_kubernetes_loads_its_package() -> None:
     """It takes a fifth of a second, so even a daemon of this mode imports it in a thread."""
     electors = ("singleton", "raft.elector", "kubernetes_client")
     imports = "; ".join(f"import dnslb.election.{elector}" for elector in electors)
-    loaded = modules_loaded_by("-c", f"import dnslb.daemon.raft_parts; {imports}")
+    parts = "import dnslb.daemon.raft_parts, dnslb.daemon.kubernetes_parts"
+    loaded = modules_loaded_by("-c", f"{parts}; {imports}")
     assert "dnslb.election.kubernetes_client" in loaded
     foreign = {"kubernetes", "urllib3", "requests", "pydantic", "aiohttp", "yaml"}
     assert_none(module for module in loaded if _package(module) in foreign)
+
+
+def test_who_stands_for_a_lease_loads_nothing_of_raft() -> None:
+    loaded = modules_loaded_by("-c", "import dnslb.daemon.kubernetes_parts, dnslb.daemon.instance")
+    assert_none(module for module in loaded if _package(module) == "pysyncobj")
+    assert_none(module for module in loaded if _below(module, "dnslb.election.raft"))
 
 
 # ---------------------------------------------------------------------------------------- tidy

@@ -121,6 +121,7 @@ class Instance:
         self._wire()
         try:
             await doors.open()
+            await self._election.open()
             if raft is not None:
                 await raft.door.open()
             await self.sources.open()
@@ -142,6 +143,8 @@ class Instance:
             if self.publication is not None:
                 with trio.move_on_after(CUT_OFF_S_MAX, shield=True):
                     await self.publication.aclose()
+            with trio.move_on_after(CUT_OFF_S_MAX, shield=True):
+                await self._election.aclose()
             self._election.close()
 
     def _wire(self) -> None:
@@ -206,8 +209,8 @@ class Instance:
         self, fenced: bool, *, task_status: trio.TaskStatus[Handlers] = trio.TASK_STATUS_IGNORED
     ) -> None:
         operations: Operations = self.operations
-        if self._raft is not None:
-            operations = LeaderOperations(operations, self._raft.member.perform)
+        if self._election.perform is not None and not self.config.dry_run:
+            operations = LeaderOperations(operations, self._election.perform)
         await self.doors.serve(
             operations,
             self._election.cluster,
@@ -354,8 +357,7 @@ class Instance:
     def reconfigure(self, config: Config) -> None:
         """Puts into force what a running instance can change; the rest stays as it was."""
         old = self._settings
-        if self._raft is not None:
-            self._raft.reload(config)
+        self._election.reload(config)
         settings = replace(
             config.to_settings(self.capabilities, self._voting.agents),
             provider=old.provider,

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from dnslb.daemon import flags as f, part_flags as p
-from dnslb.daemon.availability import check_availability
 from dnslb.daemon.config import (
     AutodnsConfig,
     BindConfig,
@@ -57,7 +56,6 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str]) -> Config:
     loadbalancers = _read_loadbalancers(values, findings)
     guard, octodns = _read_tables(values, environ, findings)
     check(values, loadbalancers, findings)
-    check_availability(values, findings)
     key = read_tsig_key(values, findings)
     findings.raise_if_fatal()
     return _compose(values, loadbalancers, guard, octodns, key, environ, findings)

@@ -68,6 +68,8 @@ class RaftParts:
             close=self.member.close,
             leave=self.member.elector.leave,
             confirm=self.member.elector.confirm,
+            perform=self.member.perform,
+            reload=self.reload,
             raft=self,
         )
 

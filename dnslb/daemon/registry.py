@@ -18,7 +18,7 @@ from dnslb.daemon.alone import Alone
 from dnslb.daemon.config import AutodnsConfig, BindConfig, Config, FileConfig, OctodnsConfig
 from dnslb.daemon.logs import log_exchange
 from dnslb.daemon.octodns_table import revealed, secrets_within
-from dnslb.election.surroundings import Surroundings
+from dnslb.election.surroundings import Perform, Surroundings
 from dnslb.errors import ConfigError
 from dnslb.metrics.counters import Counters
 from dnslb.model.lease import Lease
@@ -40,12 +40,20 @@ if TYPE_CHECKING:
     from dnslb.verify.servers import ServerFinder
 
 
+async def _nothing() -> None:
+    """To be opened or closed."""
+    await trio.lowlevel.checkpoint()
+
+
 @dataclass(frozen=True, slots=True)
 class Election:
     """The parts that rest on one ground. ``leave``: before a stop; gives up what is held, to
     somebody else where there is one. ``record_clean_stop``: to be called when no write is under
     way or will be. ``close``: gives the ground back. ``confirm``: asks whether what is held is
-    still ours, where somebody else could have it. ``raft``: what there is of a cluster."""
+    still ours, where somebody else could have it. ``perform``: an operator's command, where
+    another instance may be the one to ask. ``open``: before anything else is; raises `DnslbError`.
+    ``reload``: takes what it can of a new configuration. ``aclose``: when nobody asks anything any
+    more. ``raft``: what there is of a cluster."""
 
     store: StateStore
     elector: Elector
@@ -54,6 +62,10 @@ class Election:
     close: Callable[[], None]
     leave: Callable[[], Awaitable[None]]
     confirm: Callable[[], Awaitable[str | None]] | None = None
+    perform: Perform | None = None
+    open: Callable[[], Awaitable[None]] = _nothing
+    reload: Callable[[Config], None] = lambda config: None
+    aclose: Callable[[], Awaitable[None]] = _nothing
     raft: RaftParts | None = None
 
 
@@ -64,15 +76,17 @@ def make_election(
     counters: Counters,
     around: Callable[[], Surroundings],
 ) -> Election:
-    """Takes hold of the state directory; ``lease`` is the one in force, for the views;
+    """Takes hold of the ground; ``lease`` is the one in force, for the views;
     ``around``: what a member of a cluster asks of the daemon. Raises `LocalError` when the
     directory cannot be used, or another process does."""
     if config.election == "raft":
         from dnslb.daemon.raft_parts import RaftParts  # noqa: PLC0415 - lazy: start-up
 
         return RaftParts(config, clock, counters, around()).as_election()
-    if config.election != "singleton":
-        raise ConfigError(f"election {config.election} is not in this version yet")
+    if config.election == "k8s":
+        from dnslb.daemon.kubernetes_parts import KubernetesParts  # noqa: PLC0415 - lazy: start-up
+
+        return KubernetesParts(config, clock, lease, counters, around()).as_election()
     from dnslb.election.singleton import SingletonElector  # noqa: PLC0415 - lazy: start-up
     from dnslb.election.statedir import StateDirectory  # noqa: PLC0415 - lazy: start-up
     from dnslb.election.statefile import STATE_NAME, StateFileStore  # noqa: PLC0415 - lazy
@@ -98,10 +112,6 @@ AUTODNS_CALLS_PER_S_BESIDE = 0.5
 NameServers = Callable[[str], Awaitable[tuple[str, ...]]]
 
 
-async def _nothing_to_close() -> None:
-    await trio.lowlevel.checkpoint()
-
-
 @dataclass(frozen=True, slots=True)
 class Publication:
     """Where DNS is written, with all that belongs to it.
@@ -122,7 +132,7 @@ class Publication:
     name_servers: NameServers | None = None
     run: Callable[[Noticeboard], Awaitable[None]] | None = None
     reload: Callable[[Config], None] = lambda config: None
-    aclose: Callable[[], Awaitable[None]] = _nothing_to_close
+    aclose: Callable[[], Awaitable[None]] = _nothing
 
 
 def make_publication(config: Config, clock: Clock, *, beside: bool = False) -> Publication | None:

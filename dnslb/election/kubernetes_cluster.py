@@ -67,7 +67,10 @@ class KubernetesCluster:
         me = MemberView(place.instance_id, "", "voter", role, True, self._version)
         members = [me]
         if leader and role != "leader":
-            members.append(MemberView(leader, "", "voter", "leader", False, ""))
+            heard_s = self._clock.now().boot - contest.changed_at
+            members.append(
+                MemberView(leader, "", "voter", "leader", False, "", last_contact_s=heard_s)
+            )
         term = None if contest.record is None else contest.record.transitions
         return ClusterView(role, term, (leader, "") if leader else None, tuple(members))
 

@@ -290,6 +290,8 @@ class KubernetesElector:
 
     def _note_holder(self) -> None:
         holder = self._contest.holder
+        if holder == self._place.identity:
+            return
         if holder:
             self._parts.notices.clear(STATE)
         who = f"{holder} holds" if holder else "nobody holds"

@@ -116,6 +116,8 @@ class _Sent:
 
 class LeaseContest:
     """One instance's part. ``identity``: `<instance-id>_<nonce>`, of this process alone.
+    ``record``: what the Lease says, as last heard; ``changed_at``: since when, on the boot clock.
+    ``trouble``: why it cannot be taken at all.
 
     Follow `wish`, one call at a time: `begin` a write right before it is sent, then say what came
     of it. `see` may be called at any time.
@@ -129,6 +131,7 @@ class LeaseContest:
         self._luck = luck
         self._object: KubernetesObject | None = None
         self._must_look = True
+        self.changed_at = -math.inf
         self._free_at = -math.inf
         self._again_at = -math.inf
         self._renew_at = -math.inf
@@ -206,7 +209,7 @@ class LeaseContest:
     def _take(self, found: KubernetesObject | None, record: LeaseRecord | None, at: float) -> None:
         # By version, not by what it says: a holder whose wall clock stands still renews, too.
         if _version(found) != _version(self._object):
-            self._free_at = self._wait_until(record, at)
+            self.changed_at, self._free_at = at, self._wait_until(record, at)
         self._object, self.record = found, record
 
     def _wait_until(self, record: LeaseRecord | None, at: float) -> float:

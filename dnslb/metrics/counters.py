@@ -23,11 +23,12 @@ def _sync_ms(name: str, text: str) -> Histogram:
 
 @dataclass
 class Counters:
-    """``etcd_errors``: failed reads and writes at etcd. ``faults``: exceptions caught at an edge
-    that should not have been raised. ``stalled_s_max``: the longest stall of the event loop.
-    ``refused``: clients not served, by (listener, reason)."""
+    """``etcd_errors``, ``kubernetes_errors``: failed reads and writes there. ``faults``: exceptions
+    caught at an edge that should not have been raised. ``stalled_s_max``: the longest stall of the
+    event loop. ``refused``: clients not served, by (listener, reason)."""
 
     etcd_errors: int = 0
+    kubernetes_errors: int = 0
     faults: int = 0
     stalled_s_max: float = 0.0
     reloads: int = 0

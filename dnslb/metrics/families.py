@@ -73,7 +73,7 @@ def total(counters: Mapping[str, float], *names: str) -> float:
 def _inherited_totals(status: Status, counters: Counters) -> Iterator[Family | Histogram]:
     dns_errors = total(status.counters, *DNS_ERRORS)
     errors = dns_errors + total(status.counters, *OTHER_ERRORS)
-    errors += counters.etcd_errors + counters.faults
+    errors += counters.etcd_errors + counters.kubernetes_errors + counters.faults
     yield _one("general_errors_total", "counter", "Errors of any kind.", errors)
     yield _one(
         "dnscontroller_errors_dns",
@@ -307,6 +307,12 @@ def _process(
         "What the controller has counted, by name.",
         "name",
         {name: total(status.counters, name) for name in names},
+    )
+    yield _one(
+        "dnslb_kubernetes_errors_total",
+        "counter",
+        "Failed reads and writes of the Lease at the API server.",
+        counters.kubernetes_errors,
     )
     yield _one(
         "dnslb_loop_stalls_total",

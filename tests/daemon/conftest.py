@@ -8,19 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from dnslb.daemon import availability
 from tests.daemon.loading import Loader
 
 
 @pytest.fixture
 def loader(tmp_path: Path) -> Loader:
     return Loader(tmp_path)
-
-
-@pytest.fixture
-def everything_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if this version had every part: what is left are the checks of their settings."""
-    monkeypatch.setattr(availability, "NOT_YET", ())
 
 
 @pytest.fixture

@@ -101,7 +101,6 @@ def test_objects_for_machines(file: Path, capsys: Captured) -> None:
     assert shown["errors"][1]["place"] == "dnslb.toml:1: port"
 
 
-@pytest.mark.usefixtures("everything_built")
 def test_what_other_parts_would_open(file: Path, capsys: Captured, tmp_path: Path) -> None:
     argv = ["-election=raft", "-raft-address=localhost:3648", f"-raft-dir={tmp_path}"]
     assert run(["-instance-id=a", *argv, "-raft-listen=127.0.0.1:1"], {}) == 0

@@ -152,7 +152,6 @@ def test_no_prober_where_this_instance_is_no_agent(loader: Loader) -> None:
     assert config.to_settings(Capabilities()).local_agent is None
 
 
-@pytest.mark.usefixtures("everything_built")
 def test_raft_takes_its_voters_for_agents(loader: Loader, tmp_path: Path) -> None:
     argv = ["-election=raft", "-instance-id=a", "-raft-address=localhost:3648"]
     config = loader.load(argv=[*argv, f"-raft-dir={tmp_path}", "-raft-bootstrap"])
@@ -166,7 +165,6 @@ def test_raft_takes_its_voters_for_agents(loader: Loader, tmp_path: Path) -> Non
     assert config.raft.tls is None
 
 
-@pytest.mark.usefixtures("everything_built")
 def test_each_part_gets_its_own_settings(loader: Loader, tmp_path: Path) -> None:
     for name in ("ca", "crt", "key"):
         (tmp_path / name).touch()
@@ -205,7 +203,6 @@ def test_each_part_gets_its_own_settings(loader: Loader, tmp_path: Path) -> None
     assert "geheim" not in repr(config)
 
 
-@pytest.mark.usefixtures("everything_built")
 def test_settings_of_an_octodns_provider(loader: Loader) -> None:
     toml = """
         provider = "octodns"
@@ -287,11 +284,6 @@ def test_tables_that_are_none(loader: Loader) -> None:
         "dnslb.toml:2: guard: expected a table [guard], found a list",
         "dnslb.toml:3: octodns: expected a table [octodns], found true",
     ]
-
-
-def test_what_this_version_cannot_do_is_one_sentence(loader: Loader) -> None:
-    k8s = ["-election=k8s", "-k8s-lock-namespace=default"]
-    assert loader.problems(argv=k8s) == ["-election: election k8s is not in this version yet"]
 
 
 def test_verification_can_be_switched_off(loader: Loader) -> None:

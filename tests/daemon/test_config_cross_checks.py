@@ -26,7 +26,6 @@ def test_nothing_is_said_to_be_missing_when_the_file_could_not_be_read(loader: L
 
 
 class TestAgents:
-    @pytest.mark.usefixtures("everything_built")
     def test_required_with_a_receiver(self, loader: Loader, tmp_path: Path) -> None:
         assert loader.problems(argv=[*MINIMAL, "-etcd=http://192.0.2.1:1"]) == [
             "-agent: must be given with -etcd (key agents in a file)"
@@ -67,14 +66,12 @@ class TestAgents:
         warnings = loader.warnings(argv=[*MINIMAL, "-agent=one,b,c,d,e"])
         assert [w for w in warnings if w.startswith(told)]
 
-    @pytest.mark.usefixtures("everything_built")
     def test_votes_that_can(self, loader: Loader) -> None:
         argv = [*MINIMAL, "-agent=one,b,c", "-etcd=http://192.0.2.1:1"]
         assert not [w for w in loader.warnings(argv=argv) if "cannot arrive" in w]
 
 
 class TestProviders:
-    @pytest.mark.usefixtures("everything_built")
     @pytest.mark.parametrize(
         ("provider", "missing"),
         [
@@ -90,7 +87,6 @@ class TestProviders:
             for name in missing
         ]
 
-    @pytest.mark.usefixtures("everything_built")
     def test_a_file_is_local_unless_it_is_shared(self, loader: Loader, tmp_path: Path) -> None:
         raft = ["-election=raft", "-raft-address=localhost:1", f"-raft-dir={tmp_path}"]
         argv = [*raft, "-provider=file", f"-file-dir={tmp_path}"]
@@ -125,7 +121,6 @@ class TestProviders:
         assert "-healthd-ca: has no effect without -healthd-listen" in warnings
 
 
-@pytest.mark.usefixtures("everything_built")
 class TestRaft:
     def raft(self, tmp_path: Path, *argv: str) -> list[str]:
         return ["-election=raft", "-instance-id=a", f"-raft-dir={tmp_path}", *argv]
@@ -168,7 +163,6 @@ class TestRaft:
         assert raft.tls is not None
 
 
-@pytest.mark.usefixtures("everything_built")
 class TestKubernetes:
     ARGV = ("-election=k8s", "-instance-id=a", "-k8s-lock-namespace=dns")
 
@@ -223,7 +217,6 @@ class TestReportAge:
         argv = [*MINIMAL, "-report-max-age=46"]
         assert not [w for w in loader.warnings(self.LB, argv) if "report-max-age" in w]
 
-    @pytest.mark.usefixtures("everything_built")
     def test_agents_that_post_less_often_than_that(self, loader: Loader) -> None:
         argv = [*MINIMAL, "-etcd=http://192.0.2.1:1", "-agent=a,b,c"]
         told = "-report-max-age: 30s is not longer than the 30s after which an agent posts"

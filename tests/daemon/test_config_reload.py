@@ -49,7 +49,6 @@ def test_what_it_does_not(loader: Loader, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.usefixtures("everything_built")
 def test_secrets_and_settings_that_may_be_are_not_shown(loader: Loader) -> None:
     def load(secret: str) -> str:
         return (

@@ -126,7 +126,6 @@ ROUND_TRIPS = [
 ]
 
 
-@pytest.mark.usefixtures("everything_built")
 @pytest.mark.parametrize(("election", "provider", "lists", "general"), ROUND_TRIPS)
 def test_check_takes_what_is_written(
     tmp_path: Path, capsys: Captured, election: str, provider: str, lists: str, general: str
