@@ -46,7 +46,8 @@ class ManyChangesAtOnce(RaftMember):
     def change(self, new: Configuration, now: Now) -> tuple[int, Effects]:
         self._refuse_unless_leading()
         change = Change(self.configuration, new)
-        return self._propose(change_command(change), now)
+        [ticket], effects = self.propose_all((change_command(change),), now)
+        return ticket, effects
 
 
 class TruncatesAlways(RaftMember):

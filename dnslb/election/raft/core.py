@@ -12,7 +12,7 @@ made anew from its store, which counts as a start.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dnslb.election.raft.elections import Elections
 from dnslb.election.raft.engine import CANDIDATE, LEADER, Engine
@@ -23,10 +23,7 @@ from dnslb.election.raft.journal import BrokenLog, Journal
 from dnslb.election.raft.leading import Leading
 from dnslb.election.raft.lease import LeaseBook, Span
 from dnslb.election.raft.log import (
-    COMMAND_BYTES_MAX,
     MEMBERSHIP,
-    NO_OP,
-    OPAQUE,
     STATE_BYTES_MAX,
     Entry,
     Snapshot,
@@ -189,11 +186,31 @@ class RaftMember:
 
     def propose(self, data: bytes, now: Now, *, version: int = 1) -> tuple[int, Effects]:
         """A command for the machine; the ticket comes back in `Finished`. `CommandRefused`."""
-        return self._propose(regular(data, version), now)
+        [ticket], effects = self.propose_all((regular(data, version),), now)
+        return ticket, effects
 
-    def propose_opaque(self, data: bytes, now: Now) -> tuple[int, Effects]:
-        """Bytes that are kept in the log and applied as nothing; empty for a barrier."""
-        return self._propose(OPAQUE + data if data else NO_OP, now)
+    def propose_all(self, commands: Sequence[bytes], now: Now) -> tuple[list[int], Effects]:
+        """Commands as `regular` and `opaque` make them, in one event: one sync and one round for
+        all. `CommandRefused`: none of them was taken."""
+        self._refuse_unless_leading()
+        self._proposals.refuse_unless_open(commands)
+        journal, engine = self._ground.journal, self._engine
+        tickets = [self._proposals.issue() for _ in commands]
+
+        def append() -> None:
+            for ticket, command in zip(tickets, commands, strict=True):
+                entry = Entry(command, journal.last + 1, engine.term)
+                journal.append(entry)
+                self._proposals.wait(ticket, entry)
+                if command[:1] == MEMBERSHIP:
+                    engine.use(journal.configuration)
+
+        return tickets, self._event(now, append)
+
+    @property
+    def pending(self) -> int:
+        """Proposals that have no outcome yet."""
+        return self._proposals.pending
 
     def change(self, new: Configuration, now: Now) -> tuple[int, Effects]:
         """Another configuration; see `why_not` for what may follow what."""
@@ -209,7 +226,8 @@ class RaftMember:
         change = Change(journal.configuration, new)
         if (refusal := why_not(change, leader=self.id)) is not None:
             raise CommandRefused(refusal)
-        return self._propose(change_command(change), now)
+        [ticket], effects = self.propose_all((change_command(change),), now)
+        return ticket, effects
 
     def begin_round(self, now: Now) -> tuple[tuple[int, int], Effects]:
         """Asks all members whether this is still their leader; `confirmed` tells."""
@@ -318,23 +336,6 @@ class RaftMember:
         else:
             self._following.chunk(peer, call)
             self._proposals.superseded(engine.applied)
-
-    def _propose(self, command: bytes, now: Now) -> tuple[int, Effects]:
-        self._refuse_unless_leading()
-        self._proposals.refuse_unless_open()
-        if len(command) > COMMAND_BYTES_MAX:
-            raise CommandRefused(f"A command has at most {COMMAND_BYTES_MAX} bytes.")
-        journal, engine = self._ground.journal, self._engine
-        ticket = self._proposals.issue()
-
-        def append() -> None:
-            entry = Entry(command, journal.last + 1, engine.term)
-            journal.append(entry)
-            self._proposals.wait(ticket, entry)
-            if command[:1] == MEMBERSHIP:
-                engine.use(journal.configuration)
-
-        return ticket, self._event(now, append)
 
     def _refuse_unless_leading(self) -> None:
         if not self._engine.leading:

@@ -41,6 +41,11 @@ def regular(data: bytes, version: int) -> bytes:
     return REGULAR + bytes((version,)) + data
 
 
+def opaque(data: bytes) -> bytes:
+    """A command that is kept in the log and applied as nothing; of no bytes: a barrier."""
+    return OPAQUE + data if data else NO_OP
+
+
 def change_of(command: bytes) -> Change | None:
     """The change of members in a command; None for any other command."""
     return membership.from_bytes(command[1:]) if command[:1] == MEMBERSHIP else None

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import trio
 
 from dnslb.election.raft.core import RaftMember
 from dnslb.election.raft.frames import Hello, Identity, Rebuff
 from dnslb.election.raft.ground import Effects, Finished
+from dnslb.election.raft.log import COMMAND_BYTES_MAX, opaque, regular
 from dnslb.election.raft.membership import Configuration
 from dnslb.election.raft.messages import Beside, Message
+from dnslb.election.raft.proposals import FULL, PENDING_MAX, TOO_LONG
 from dnslb.election.raft.wire import Dial, Prove, Wire, dial_tcp, prove_nothing
-from dnslb.errors import CommandRefused
+from dnslb.errors import CommandRefused, StoreError
 from dnslb.model.instant import Now
 from dnslb.net.clock import Clock, wall_jump_s
 
@@ -36,6 +39,20 @@ IDLE_S_MAX = 1.0
 """The longest sleep of the ticker, so that a jump of the wall clock is noticed."""
 
 Changed = Callable[[], None]
+
+
+@dataclass(eq=False)
+class _Asked:
+    """A proposal of somebody who waits; ``ticket`` 0: not yet made."""
+
+    command: bytes
+    ticket: int = 0
+    outcome: Finished | CommandRefused | StoreError | None = None
+    over: trio.Event = field(default_factory=trio.Event)
+
+    def end(self, outcome: Finished | CommandRefused | StoreError) -> None:
+        self.outcome = outcome
+        self.over.set()
 
 
 class RaftNode:
@@ -61,7 +78,9 @@ class RaftNode:
         self._on_change = on_change
         self._on_refusal = on_refusal
         self._on_aside = on_aside
-        self._waiting: dict[int, trio.MemorySendChannel[Finished]] = {}
+        self._asked: list[_Asked] = []
+        self._asking = trio.Event()
+        self._waiting: dict[int, _Asked] = {}
         self._versions: dict[str, int] = {}
         self._farewells: dict[str, float] = {}
         self.departed: dict[str, str] = {}
@@ -76,6 +95,7 @@ class RaftNode:
             await nursery.start(self.wire.run)
             self._dial_members()
             self._set_nap()
+            nursery.start_soon(self._propose_together)
             task_status.started()
             await self._tick()
 
@@ -105,9 +125,9 @@ class RaftNode:
         for peer, message in effects.frames:
             self.wire.send(peer, message)
         for finished in effects.finished:
-            channel = self._waiting.pop(finished.ticket, None)
-            if channel is not None:
-                channel.send_nowait(finished)
+            asked = self._waiting.pop(finished.ticket, None)
+            if asked is not None:
+                asked.end(finished)
         if self._dialled is not None:
             if self._dialled is not self.member.configuration:
                 self._dial_members()
@@ -148,15 +168,61 @@ class RaftNode:
                 f"{', '.join(behind)} did not say that it would understand it (version "
                 f"{version}): start the newer dnslb everywhere first."
             )
-        return await self._await(lambda now: self.member.propose(data, now, version=version))
+        return await self._propose(regular(data, version))
 
     async def propose_opaque(self, data: bytes) -> Finished:
         """As `propose`, for bytes that are applied as nothing; empty for a barrier."""
-        return await self._await(lambda now: self.member.propose_opaque(data, now))
+        return await self._propose(opaque(data))
+
+    async def _propose(self, command: bytes) -> Finished:
+        if self.member.pending + len(self._asked) >= PENDING_MAX:
+            raise CommandRefused(FULL)
+        if len(command) > COMMAND_BYTES_MAX:
+            raise CommandRefused(TOO_LONG)
+        asked = _Asked(command)
+        self._asked.append(asked)
+        self._asking.set()
+        return await self._outcome(asked)
+
+    async def _propose_together(self) -> None:
+        """All that was asked for in one turn of the loop goes into one event."""
+        while True:
+            await self._asking.wait()
+            self._asking = trio.Event()
+            asked, self._asked = self._asked, []
+            commands = [one.command for one in asked]
+            try:
+                tickets, effects = self.member.propose_all(commands, self._now())
+            except (CommandRefused, StoreError) as error:
+                for one in asked:
+                    one.end(error)
+                if isinstance(error, StoreError):
+                    raise
+                continue
+            for one, ticket in zip(asked, tickets, strict=True):
+                one.ticket = ticket
+                self._waiting[ticket] = one
+            self._carry_out(effects)
 
     async def change(self, new: Configuration) -> Finished:
         """As `propose`, for another configuration."""
-        return await self._await(lambda now: self.member.change(new, now))
+        asked = _Asked(b"")
+        asked.ticket, effects = self.member.change(new, self._now())
+        self._waiting[asked.ticket] = asked
+        self._carry_out(effects)
+        return await self._outcome(asked)
+
+    async def _outcome(self, asked: _Asked) -> Finished:
+        try:
+            await asked.over.wait()
+        finally:
+            self._waiting.pop(asked.ticket, None)
+        outcome = asked.outcome
+        assert outcome is not None
+        if isinstance(outcome, CommandRefused | StoreError):
+            # Each of those who wait raises one of its own.
+            raise type(outcome)(str(outcome)) from outcome
+        return outcome
 
     async def verify(self, timeout_s: float) -> bool:
         """Whether a majority still takes this for its leader, asked from now on."""
@@ -188,16 +254,6 @@ class RaftNode:
     def snapshot(self) -> None:
         """Takes one now."""
         self._carry_out(self.member.snapshot(self._now()))
-
-    async def _await(self, begin: Callable[[Now], tuple[int, Effects]]) -> Finished:
-        sending, receiving = trio.open_memory_channel[Finished](1)
-        ticket, effects = begin(self._now())
-        self._waiting[ticket] = sending
-        try:
-            self._carry_out(effects)
-            return await receiving.receive()
-        finally:
-            self._waiting.pop(ticket, None)
 
     def _others(self) -> list[str]:
         ids = (one.id for one in self.member.configuration.members)

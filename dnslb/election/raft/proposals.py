@@ -7,12 +7,16 @@ ends none, since the entry may still be committed by who leads next.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dnslb.election.raft.ground import Finished, Ground, Outcome
-from dnslb.election.raft.log import REGULAR, Entry
+from dnslb.election.raft.log import COMMAND_BYTES_MAX, REGULAR, Entry
 from dnslb.errors import CommandRefused, StoreError
 
 PENDING_MAX = 1024
 """Proposals that wait for their outcome, at most."""
+FULL = f"{PENDING_MAX} commands wait already; try again later."
+TOO_LONG = f"A command has at most {COMMAND_BYTES_MAX} bytes."
 
 
 class Proposals:
@@ -22,11 +26,19 @@ class Proposals:
         self._issued = 0
         self.frozen: str | None = None
 
-    def refuse_unless_open(self) -> None:
+    @property
+    def pending(self) -> int:
+        """How many have no outcome yet."""
+        return len(self._waiting)
+
+    def refuse_unless_open(self, commands: Sequence[bytes]) -> None:
+        """All of them or none."""
         if self.frozen is not None:
             raise CommandRefused(self.frozen)
-        if len(self._waiting) >= PENDING_MAX:
-            raise CommandRefused(f"{PENDING_MAX} commands wait already; try again later.")
+        if self.pending + len(commands) > PENDING_MAX:
+            raise CommandRefused(FULL)
+        if any(len(command) > COMMAND_BYTES_MAX for command in commands):
+            raise CommandRefused(TOO_LONG)
 
     def issue(self) -> int:
         """A ticket that was never given before."""

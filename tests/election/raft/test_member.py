@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dnslb.election.raft.log import COMMAND_BYTES_MAX, opaque, regular
 from dnslb.election.raft.messages import Append, Ask, Echo, Sound, StandNow, Vote
+from dnslb.election.raft.proposals import PENDING_MAX
 from dnslb.election.raft.timings import LAN, promise_s
 from dnslb.errors import CommandRefused
 from tests.election.raft.stage import Stage, configuration, filled, member
@@ -289,11 +291,38 @@ def test_it_tells_who_leads_and_when_it_was_heard() -> None:
 def test_opaque_bytes_are_kept_and_applied_as_nothing() -> None:
     stage = Stage("a")
     stage.wait(1)
-    ticket, effects = stage.member.propose_opaque(b"anything", stage.now)
+    [ticket], effects = stage.member.propose_all((opaque(b"anything"),), stage.now)
     stage.took(effects)
     assert (stage.finished[-1].ticket, stage.finished[-1].result) == (ticket, None)
     assert stage.machine.lines == []
     assert stage.member.journal.entries[-1].command[1:] == b"anything"
+
+
+def test_proposals_together_are_one_event_and_each_has_its_own_end() -> None:
+    stage = leading()
+    stage.answer("b")
+    written = len(stage.store.batches)
+    commands = [regular(b"%d" % number, 1) for number in range(3)]
+    tickets, effects = stage.member.propose_all(commands, stage.now)
+    assert len(stage.store.batches) == written + 1
+    sent = [(to, len(one.entries)) for to, one in effects.frames if isinstance(one, Append)]
+    assert sorted(sent) == [("b", 3), ("c", 3)]
+    stage.took(effects)
+    stage.answer("b")
+    ends = [(one.ticket, one.outcome) for one in stage.finished[-3:]]
+    assert ends == [(ticket, "applied") for ticket in tickets]
+    assert stage.machine.lines == [b"0", b"1", b"2"]
+
+
+def test_proposals_together_are_all_refused_or_none() -> None:
+    stage = leading()
+    stage.answer("b")
+    last = stage.member.journal.last
+    with pytest.raises(CommandRefused, match="at most 1048576 bytes"):
+        stage.member.propose_all((opaque(b"x"), opaque(bytes(COMMAND_BYTES_MAX))), stage.now)
+    with pytest.raises(CommandRefused, match="1024 commands wait already"):
+        stage.member.propose_all([opaque(b"x")] * (PENDING_MAX + 1), stage.now)
+    assert (stage.member.journal.last, stage.member.pending) == (last, 0)
 
 
 def test_deadlines_are_heartbeats_for_a_leader_and_elections_for_others() -> None:

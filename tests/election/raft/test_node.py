@@ -11,7 +11,9 @@ import trio.testing
 
 from dnslb.election.raft.founding import found_cluster
 from dnslb.election.raft.journal import Journal
+from dnslb.election.raft.log import COMMAND_BYTES_MAX
 from dnslb.election.raft.membership import Member
+from dnslb.election.raft.proposals import FULL, PENDING_MAX
 from dnslb.election.raft.store import SqliteStore
 from dnslb.election.raft.timings import LAN
 from dnslb.errors import CommandRefused, StoreError
@@ -36,6 +38,56 @@ async def test_members_join_agree_and_outlive_their_leader(autojump_clock: Clock
         await trio.sleep(1)
         assert back.machine.lines == [b"one", b"two"]
         assert (back.member.role, back.member.leader) == ("follower", heir.id)
+
+
+async def test_all_that_is_proposed_at_once_costs_one_sync_each(autojump_clock: Clock) -> None:
+    async with town("b", "c") as (made, leader):
+        node = leader.node
+        assert node is not None
+        await trio.sleep(1)
+        stores = [place.store for place in made.places.values()]
+        before = [len(one.batches) for one in stores if isinstance(one, MemoryStore)]
+        indexes = set[int]()
+
+        async def propose(number: int) -> None:
+            indexes.add((await node.propose(b"%d" % number)).index)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(100):
+                nursery.start_soon(propose, number)
+        after = [len(one.batches) for one in stores if isinstance(one, MemoryStore)]
+        assert after == [count + 1 for count in before]
+        assert len(indexes) == 100
+        assert sorted(map(int, leader.machine.lines)) == list(range(100))
+
+
+async def test_what_is_proposed_at_once_is_refused_one_by_one(autojump_clock: Clock) -> None:
+    async with town("b", "c") as (_, leader):
+        node = leader.node
+        assert node is not None
+        refused = dict[bytes, str]()
+
+        async def propose(data: bytes) -> None:
+            try:
+                await node.propose(data)
+            except CommandRefused as error:
+                refused[data] = str(error)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(propose, b"good")
+            nursery.start_soon(propose, bytes(COMMAND_BYTES_MAX))
+        assert list(refused) == [bytes(COMMAND_BYTES_MAX)]
+        leader.member.freeze("Not now.")
+        async with trio.open_nursery() as nursery:
+            for data in (b"x", b"y"):
+                nursery.start_soon(propose, data)
+        assert (refused[b"x"], refused[b"y"]) == ("Not now.", "Not now.")
+        leader.member.freeze(None)
+        # Enough wait for everybody's patience: the next one is told at once.
+        async with trio.open_nursery() as nursery:
+            for number in range(PENDING_MAX + 1):
+                nursery.start_soon(propose, b"%d" % number)
+        assert [text for data, text in refused.items() if data.isdigit()] == [FULL]
 
 
 async def test_a_leader_that_stops_is_succeeded_within_an_election_and_a_lease(
