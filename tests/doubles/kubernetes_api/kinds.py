@@ -12,7 +12,7 @@ class Refused(Exception):
     """A Status that is no success."""
 
     def __init__(
-        self, code: int, reason: str, message: str, details: Document | None = None
+        self, code: int, reason: str | None, message: str, details: Document | None = None
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -22,7 +22,7 @@ class Refused(Exception):
             "metadata": {},
             "status": "Failure",
             "message": message,
-            "reason": reason,
+            **({"reason": reason} if reason else {}),
             "details": details or {},
             "code": code,
         }
@@ -52,9 +52,10 @@ class Resource:
             **({"spec": {}} if self.kind == "Lease" else {}),
         }
 
-    def details(self, name: str) -> Document:
+    def details(self, name: str, kind: str = "") -> Document:
+        named = {"name": name} if name else {}
         group = {"group": self.group} if self.group else {}
-        return {"name": name, **group, "kind": self.name}
+        return {**named, **group, "kind": kind or self.name}
 
 
 LEASES = Resource("leases", "Lease", "coordination.k8s.io", True, False)

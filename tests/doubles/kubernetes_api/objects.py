@@ -1,7 +1,8 @@
 """Leases and ConfigMaps as an API server keeps them: what it refuses, and how it counts versions.
 
 Written from the server's own rules (registry `store.go`, the strategies and validations of both
-kinds, `micro_time.go`), held against a real server by `tests/election/test_kubernetes_real.py`.
+kinds, `micro_time.go`), held against the record of one
+by `tests/election/test_kubernetes_double.py`.
 No I/O, no time but what is passed.
 """
 
@@ -117,9 +118,7 @@ class Objects:
                 {"name": namespace, "kind": "namespaces"},
             )
         if metadata.get("resourceVersion"):
-            raise Refused(
-                400, "BadRequest", "resourceVersion should not be set on objects to be created"
-            )
+            raise Refused(500, None, "resourceVersion should not be set on objects to be created")
         _raise_invalid(resource, new)
         key = (resource.name, namespace, metadata["name"])
         if key in self.stored:
@@ -153,9 +152,8 @@ class Objects:
             return self._make(key, new, now)
         version = metadata.get("resourceVersion")
         if not version and not resource.unconditional_update:
-            raise _invalid(
-                resource, name, "metadata.resourceVersion: must be specified for an update"
-            )
+            why = "metadata.resourceVersion: must be specified for an update"
+            raise Refused(422, "Invalid", why, resource.details(name))
         if version and version != old["metadata"]["resourceVersion"]:
             raise _conflict(
                 resource,
@@ -368,4 +366,4 @@ def _conflict(resource: Resource, name: str, why: str) -> Refused:
 
 def _invalid(resource: Resource, name: str, why: str) -> Refused:
     message = f'{resource.kind}.{resource.group} "{name}" is invalid: {why}'
-    return Refused(422, "Invalid", message, resource.details(name))
+    return Refused(422, "Invalid", message, resource.details(name, resource.kind))

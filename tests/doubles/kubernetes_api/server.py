@@ -32,7 +32,6 @@ _PATHS = (
 )
 _VERBS = {"POST": "create", "PUT": "update"}
 ANONYMOUS = "system:anonymous"
-PAGE = b"404 page not found\n"
 
 
 class _Cut(Exception):
@@ -232,8 +231,6 @@ class _Exchange:
             status = 201 if self.verb == "create" else 200
         except Refused as refused:
             answer, status = refused.document, refused.code
-            if status == 404 and self.verb == "":
-                return await self._send(404, PAGE, {"content-type": "text/plain"})
         if fault is not None and _instead(fault):
             return await self._fail(fault)
         drip_s = fault.drip_s if fault is not None else 0.0
