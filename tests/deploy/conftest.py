@@ -10,6 +10,7 @@ import pytest
 
 from tests.deploy.sealed import Sealed, cannot_seal
 from tests.deploy.supervisor import Supervisor
+from tests.deploy.switch import Switch
 
 Seal = Callable[..., Sealed]
 Supervise = Callable[[Path, str], Supervisor]
@@ -32,6 +33,14 @@ def seal(tmp_path: Path) -> Iterator[Seal]:
     yield make
     for sealed in made:
         sealed.close()
+
+
+@pytest.fixture
+def switch(seal: Seal) -> Iterator[Switch]:
+    """Between sealed roots, where these can be."""
+    made = Switch()
+    yield made
+    made.close()
 
 
 @pytest.fixture

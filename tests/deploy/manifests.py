@@ -52,6 +52,11 @@ def one(objects: Sequence[Object], kind: str, name: str = "") -> Object:
     return found
 
 
+def workload(objects: Sequence[Object]) -> Object:
+    (found,) = (o for o in objects if o["kind"] in {"StatefulSet", "Deployment"})
+    return found
+
+
 def _said(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 

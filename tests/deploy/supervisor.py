@@ -32,3 +32,6 @@ class Supervisor:
     def heard(self, key: str) -> list[str]:
         self.listen()
         return [message[key] for message in self.said if key in message]
+
+    def has_heard(self, key: str, times: int) -> bool:
+        return len(self.heard(key)) >= times

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from tests.deploy.sealed import Sealed
+from tests.tidy import ROOT
 
 GATEWAY = "10.1.0.254"
 
@@ -16,6 +17,7 @@ GATEWAY = "10.1.0.254"
 class Switch:
     def __init__(self) -> None:
         self._links = 0
+        self._started: list[subprocess.Popen[str]] = []
         script = (
             "ip link add br0 type bridge && ip link set br0 up && "
             f"ip address add {GATEWAY}/24 dev br0 && ip link set lo up && "
@@ -28,10 +30,11 @@ class Switch:
         assert self._holder.stdout.readline() == "up\n"
 
     def close(self) -> None:
-        self._holder.kill()
-        self._holder.wait()
-        assert self._holder.stdout is not None
-        self._holder.stdout.close()
+        for process in (*self._started, self._holder):
+            process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
 
     def connect(self, sealed: Sealed, address: str) -> None:
         self._links += 1
@@ -43,6 +46,19 @@ class Switch:
             ("link", "set", "eth0", "up"),
         ):
             subprocess.run(["nsenter", f"--target={sealed.pid}", "--net", "ip", *words], check=True)
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """A process of the host's that is reached at GATEWAY; returns once it printed a line."""
+        process = subprocess.Popen(
+            ["nsenter", f"--target={self._holder.pid}", "--net", *command],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        self._started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        return process
 
     def succeeds(self, address: str, port: int, path: str) -> bool:
         """Whether a probe is answered with 200."""

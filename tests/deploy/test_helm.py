@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.deploy.manifests import CHART, Object, Pod, helm, kustomized, one, rendered
+from tests.deploy.manifests import CHART, Object, Pod, helm, kustomized, one, rendered, workload
 
 HELM_LABELS = {"app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart"}
 ELECTIONS = {"raft": "raft", "lease": "k8s"}
@@ -99,21 +99,21 @@ def test_every_value_changes_what_it_says(election: str, tmp_path: Path) -> None
         assert found["metadata"]["name"].startswith("east-dnslb")
         assert found["metadata"]["namespace"] == "n"
     assert "NetworkPolicy" not in {found["kind"] for found in objects}
-    (workload,) = (o for o in objects if o["kind"] in {"StatefulSet", "Deployment"})
-    pod = Pod(workload, "east-dnslb-0", "n")
-    assert workload["spec"]["replicas"] == 5
+    ours = workload(objects)
+    pod = Pod(ours, "east-dnslb-0", "n")
+    assert ours["spec"]["replicas"] == 5
     assert pod.container["image"] == "r.example.org/d:2"
     assert pod.container["args"][-3:] == ["-debug", "-drift", "report"]
     assert pod.container["env"][-1] == {"name": "AUTODNS_USERNAME", "value": "u"}
     for key in ("imagePullSecrets", "nodeSelector", "tolerations"):
         assert pod.spec[key] == EVERYTHING[key]
-    assert workload["spec"]["template"]["metadata"]["annotations"]["a"] == "b"
+    assert ours["spec"]["template"]["metadata"]["annotations"]["a"] == "b"
     assert "/etc/dnslb/provider" not in pod.mounts
     if election == "raft":
         assert pod.mounts["/etc/dnslb/tls"][1]["secret"]["secretName"] == "t"
-        assert workload["spec"]["serviceName"] in {o["metadata"]["name"] for o in objects}
-        assert f"$POD_NAME.{workload['spec']['serviceName']}:3648" in pod.container["args"][0]
-        (claim,) = workload["spec"]["volumeClaimTemplates"]
+        assert ours["spec"]["serviceName"] in {o["metadata"]["name"] for o in objects}
+        assert f"$POD_NAME.{ours['spec']['serviceName']}:3648" in pod.container["args"][0]
+        (claim,) = ours["spec"]["volumeClaimTemplates"]
         assert claim["spec"]["storageClassName"] == "fast"
     else:
         args = pod.container["args"]

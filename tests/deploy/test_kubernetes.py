@@ -1,43 +1,32 @@
-"""The manifests: against the schemas of the API, as pods, and what they may do."""
+"""The manifests as written: against the schemas of the API, and what pods may do."""
 
 from __future__ import annotations
 
 import copy
-import signal
-import subprocess
-from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
 
 from dnslb.daemon.process import EXIT_S_MAX
-from tests.deploy.conftest import Seal
-from tests.deploy.manifests import KUBERNETES, MODES, Object, Pod, documents, kustomized, one
-from tests.deploy.sealed import ROOT_ACCOUNT, Account, Entry, Place, Sealed, wait_until
-from tests.deploy.switch import Switch
-from tests.system.test_raft_tls import pki
+from tests.deploy.manifests import (
+    KUBERNETES,
+    MODES,
+    Object,
+    Pod,
+    documents,
+    kustomized,
+    one,
+    workload,
+)
 
 VERSIONS = ("1.31", "1.37")
-ENTRYPOINT = ("/opt/dnslb/bin/dnslb",)
-SECRET = "c2VjcmV0IG9mIG5vYm9keQ=="
-TSIG = f'key "k." {{ algorithm hmac-sha256; secret "{SECRET}"; }};\n'
 FOUNDER = {"dnslb-founder": {"pod": "dnslb-0"}}
 
 
 @pytest.fixture(params=MODES)
 def objects(request: pytest.FixtureRequest) -> list[Object]:
     return kustomized(request.param)
-
-
-def workload(objects: list[Object]) -> Object:
-    (found,) = (o for o in objects if o["kind"] in {"StatefulSet", "Deployment"})
-    return found
-
-
-# --------------------------------------------------------------------------------- as written
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -133,104 +122,9 @@ def test_a_role_of_just_what_is_needed() -> None:
     verbs = ("get", "list", "watch", "update")
     needed = {(*kind, "dnslb", verb) for kind in kinds for verb in verbs}
     assert allowed == needed | {(*kind, "*", "create") for kind in kinds}
-    assert (
-        workload(kustomized("raft"))["spec"]["template"]["spec"]["automountServiceAccountToken"]
-        is False
-    )
-
-
-# ------------------------------------------------------------------------------------ as pods
-
-
-class Member:
-    """A pod of the StatefulSet that runs: a sealed root with what the manifest mounts."""
-
-    def __init__(
-        self, seal: Seal, pod: Pod, objects: list[Object], pki_dir: Path, number: int
-    ) -> None:
-        self.pod = pod
-        self.address = f"10.1.0.{number + 1}"
-        ids = pod.spec["securityContext"]
-        self.account = Account("dnslb", ids["runAsUser"], ids["runAsGroup"], (ids["fsGroup"],))
-        secrets = {
-            "dnslb-tls": {p.name: p.read_bytes() for p in pki_dir.iterdir() if p.name != "ca.key"},
-            "dnslb-provider": {"tsig.key": TSIG.encode()},
-        }
-        entries, places = [], []
-        # As a kubelet leaves them: root's, and writable for the group by fsGroup.
-        mounted = Account("root", 0, ids["fsGroup"])
-        for path, (mount, volume) in pod.mounts.items():
-            if "secret" in volume:
-                for name, content in secrets[volume["secret"]["secretName"]].items():
-                    mode = volume["secret"]["defaultMode"]
-                    entries.append(Entry(f"{path}/{name}", content, mounted, mode))
-            elif "configMap" in volume:
-                data = one(objects, "ConfigMap")["data"]
-                text = data[mount["subPath"]]
-                entries.append(Entry(path, text.encode(), ROOT_ACCOUNT, 0o444))
-            else:
-                places.append(Place(path, mounted, 0o2777))
-        names = {f"dnslb-{i}.dnslb-raft": f"10.1.0.{i + 1}" for i in range(3)}
-        self.sealed: Sealed = seal(
-            accounts=(self.account,), entries=entries, places=places, hosts=names
-        )
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, log: Path, config_maps: dict[str, dict[str, str]]) -> None:
-        environ = self.pod.environ(config_maps)
-        command = self.pod.command(environ, ENTRYPOINT)
-        self.log = log
-        self.process = self.sealed.start(command, self.account, environ, log)
-
-    def exec(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """``kubectl exec``: in the pod, as its user, without its variables of the start."""
-        return self.sealed.run(words, self.account)
-
-
-@pytest.fixture
-def switch() -> Iterator[Switch]:
-    made = Switch()
-    yield made
-    made.close()
-
-
-def test_the_statefulset_as_processes(
-    seal: Seal, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    """As the documentation says: founded by one, joined by two, each by its own name."""
-    objects = kustomized("raft")
-    pki("init", "-dir", str(tmp_path / "pki"))
-    members = []
-    for number in range(3):
-        name = f"dnslb-{number}"
-        host = f"{name}.dnslb-raft"
-        pki("issue", name, "-role", "member", "-host", host, "-dir", str(tmp_path / "pki"))
-    for number in range(3):
-        pod = Pod(workload(objects), f"dnslb-{number}")
-        members.append(Member(seal, pod, objects, tmp_path / "pki", number))
-    switch: Switch = request.getfixturevalue("switch")
-    for member in members:
-        switch.connect(member.sealed, member.address)
-        member.start(tmp_path / f"{member.pod.name}.log", FOUNDER)
-    for member in members:
-        assert member.process is not None
-        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            succeeds = partial(switch.succeeds, member.address, *member.pod.probe(probe))
-            wait_until(succeeds, member.process, member.log)
-    first = members[0]
-    for other in members[1:]:
-        name = other.pod.name
-        done = first.exec("dnslbctl", "raft", "add_voter", name, f"{name}.dnslb-raft:3648", "0")
-        assert done.returncode == 0, done.stderr + other.log.read_text()
-    told = first.exec("dnslbctl", "raft", "get_configuration").stdout.splitlines()
-    assert [line.split()[1] for line in told] == ["VOTER"] * 3
-    for member in members:
-        assert member.process is not None
-        member.process.send_signal(signal.SIGTERM)
-    for member in members:
-        assert member.process is not None
-        assert member.process.wait(timeout=10) == 0
-        assert SECRET not in member.log.read_text()
+    raft = kustomized("raft")
+    assert not [found for found in raft if found["kind"].startswith("Role")]
+    assert Pod(workload(raft), "dnslb-0").spec["automountServiceAccountToken"] is False
 
 
 def test_only_the_founder_founds_and_only_while_it_is_named() -> None:

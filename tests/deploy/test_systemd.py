@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,6 @@ provider = "file"
 file-dir = "/var/lib/dnslb-zones"
 agents = ["fra-1"]
 healthd-listen = "127.0.0.1:8443"
-healthd-ca = "/etc/dnslb/tls/ca.crt"
-healthd-crt = "/etc/dnslb/tls/healthd.crt"
-healthd-key = "/etc/dnslb/tls/healthd.key"
 
 [lb."www.example.org"]
 endpoints = [{ monitor = "http://127.0.0.1:8080/healthz", address = "192.0.2.1" }]
@@ -116,6 +114,8 @@ def test_every_drop_in_names_flags_and_credentials_that_exist() -> None:
     from dnslb.daemon.flags import FLAGS
 
     variables = {flag.name.upper().replace("-", "_") for flag in FLAGS} | {"PYTHONFAULTHANDLER"}
+    readme = README.read_text()
+    assert [name for name in DROP_INS if f"`{name}`" not in readme] == []
     unit = Unit.read("dnslb.service", *DROP_INS)
     assert unit.environ.keys() <= variables
     for name, value in unit.environ.items():
@@ -127,21 +127,21 @@ def test_every_drop_in_names_flags_and_credentials_that_exist() -> None:
 
 
 def tls_entries(directory: Path) -> list[Entry]:
-    """For the receiver, readable by the daemon; for the agent, readable by root alone."""
+    """For the receiver and for the agent, all of them root's."""
     authority = Authority(directory)
     made = {
-        "/etc/dnslb/tls/healthd": (authority.issue("127.0.0.1", name="healthd"), DAEMON),
-        "/etc/dnslb/agent/agent": (authority.issue(common_name="fra-1"), ROOT_ACCOUNT),
+        "/etc/dnslb/secrets/healthd": authority.issue("127.0.0.1", name="healthd"),
+        "/etc/dnslb/agent/agent": authority.issue(common_name="fra-1"),
     }
     entries = []
-    for stem, (files, owner) in made.items():
+    for stem, files in made.items():
         assert files.ca is not None
         assert files.cert is not None
         assert files.key is not None
         entries += [
-            Entry(f"{stem}.crt", files.cert.read_bytes(), owner),
-            Entry(f"{stem}.key", files.key.read_bytes(), owner),
-            Entry(str(Path(stem).with_name("ca.crt")), files.ca.read_bytes(), owner),
+            Entry(f"{stem}.crt", files.cert.read_bytes(), ROOT_ACCOUNT),
+            Entry(f"{stem}.key", files.key.read_bytes(), ROOT_ACCOUNT),
+            Entry(str(Path(stem).with_name("ca.crt")), files.ca.read_bytes(), ROOT_ACCOUNT),
         ]
     return entries
 
@@ -153,7 +153,7 @@ class Host:
         self, seal: Seal, supervise: Supervise, tmp_path: Path, entries: list[Entry]
     ) -> None:
         self.tmp_path, self._supervise = tmp_path, supervise
-        self.daemon = Unit.read("dnslb.service", "zone-files.conf")
+        self.daemon = Unit.read("dnslb.service", "agents.conf", "zone-files.conf")
         self.agent = Unit.read("dnslb-agent.service")
         self.notify = tmp_path / "notify"
         self.notify.mkdir()
@@ -237,11 +237,8 @@ def test_the_units_as_processes(seal: Seal, supervise: Supervise, tmp_path: Path
     wait_until(lambda: told.heard("STATUS")[-1].startswith(healthy), daemon, log)
     for supervisor, process, where in ((told, daemon, log), (agent_told, agent, agent_log)):
         before = len(supervisor.heard("WATCHDOG"))
-        wait_until(
-            lambda s=supervisor, n=before: len(s.heard("WATCHDOG")) >= n + 2,  # type: ignore[misc]
-            process,
-            where,
-        )
+        more = partial(supervisor.has_heard, "WATCHDOG", before + 2)
+        wait_until(more, process, where)
 
     assert host.sealed.run(["dnslbctl", "status"], OPERATOR).returncode == 0
     assert host.sealed.run(["dnslbctl", "status"], STRANGER).returncode == 3
