@@ -29,8 +29,8 @@ from dnslb.model.operator import (
 )
 
 VERSION = 2
-"""Of the language of commands. Whoever adds a kind or a field raises it: a leader proposes only
-what every member has announced (`safety.md` 5.5)."""
+"""Of the language of commands. Whoever adds a kind or a field raises it, and says so in `_SINCE`: a
+leader proposes only what every member has announced, now or before (`safety.md` 5.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ _KINDS: dict[str, type[Replicated]] = {
     "put-in-force": PutInForce,
     "settle": Settle,
 }
+_SINCE = {"put-in-force": 2}
+"""The version in which a kind came; 1 for all others."""
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _encode = msgspec.msgpack.Encoder().encode
 _decoders = {name: msgspec.msgpack.Decoder(kind).decode for name, kind in _KINDS.items()}
@@ -69,10 +71,16 @@ class _Command(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 class _Snapshot(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     saved: bytes
     marked: list[str]
+    language: int = 1
 
 
 _command = msgspec.msgpack.Decoder(_Command).decode
 _snapshot = msgspec.msgpack.Decoder(_Snapshot).decode
+
+
+def language_of(changes: tuple[Replicated, ...]) -> int:
+    """The oldest version in which they can be said."""
+    return max((_SINCE.get(_NAMES[type(one)], 1) for one in changes), default=1)
 
 
 def to_bytes(changes: tuple[Replicated, ...], *, by: str, wall: float) -> bytes:
@@ -100,11 +108,14 @@ def from_bytes(data: bytes) -> tuple[str, float, tuple[Replicated, ...]]:
 class DecisionMachine:
     """``version`` counts what changed the state, ``composed`` what changed the guard's memory,
     which was composed when the proposer's wall clock showed ``composed_wall``; ``by``: who
-    proposed the newest change, "" for a snapshot. ``marked``: zones whose markers are ours."""
+    proposed the newest change, "" for a snapshot. ``marked``: zones whose markers are ours.
+    ``language``: the newest version in which something was ever said. All members knew it then,
+    and whoever was added since had to, so that nobody needs to announce it again."""
 
     def __init__(self) -> None:
         self.state = StoredState()
         self.marked: frozenset[str] = frozenset()
+        self.language = 1
         self.version = 0
         self.by = ""
         self.composed = 0
@@ -121,6 +132,7 @@ class DecisionMachine:
                 state = state.apply(change)
                 decided = decided or isinstance(change, RecordDecisions)
         self.state, self.marked = state, marked
+        self.language = max(self.language, language_of(changes))
         self.version += 1
         self.by = by
         if decided:
@@ -130,7 +142,7 @@ class DecisionMachine:
 
     def save(self) -> bytes:
         saved = Saved(self.state, guard_wall=self.composed_wall)
-        return _encode(_Snapshot(state_codec.to_bytes(saved), sorted(self.marked)))
+        return _encode(_Snapshot(state_codec.to_bytes(saved), sorted(self.marked), self.language))
 
     def load(self, state: bytes) -> None:
         """Raises `StoreError`."""
@@ -140,6 +152,7 @@ class DecisionMachine:
             raise StoreError(f"The snapshot of the replicated state cannot be read: {e}.") from e
         saved = state_codec.from_bytes(snapshot.saved, "The snapshot of the replicated state")
         self.state, self.marked = saved.state, frozenset(snapshot.marked)
+        self.language = snapshot.language
         self.version += 1
         self.by = ""
         self.composed += 1

@@ -159,11 +159,12 @@ class RaftNode:
 
     # -------------------------------------------------------------------------------- asking
 
-    async def propose(self, data: bytes, *, version: int = 1) -> Finished:
+    async def propose(self, data: bytes, *, version: int = 1, spoken: int = 1) -> Finished:
         """Waits until it is known what became of it. Raises `CommandRefused`; a caller that is
-        cancelled does not know. A version that some member has not announced is refused."""
+        cancelled does not know. A version that some member has not announced is refused, unless
+        it is ``spoken`` in this cluster already."""
         behind = [one for one in self._others() if self._versions.get(one, 1) < version]
-        if behind:
+        if version > spoken and behind:
             raise CommandRefused(
                 f"{', '.join(behind)} did not say that it would understand it (version "
                 f"{version}): start the newer dnslb everywhere first."

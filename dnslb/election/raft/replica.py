@@ -88,9 +88,10 @@ class Replica:
         if not self._node.member.ready:
             raise StoreError("This member does not lead (any more), so nothing was changed.")
         data = commands.to_bytes(changes, by=self._nonce, wall=self._clock.now().wall)
+        version, spoken = commands.language_of(changes), self._machine.language
         try:
             finished = await fate_of(
-                self._node, lambda: self._node.propose(data, version=commands.VERSION)
+                self._node, lambda: self._node.propose(data, version=version, spoken=spoken)
             )
         except CommandRefused as error:
             raise StoreError(f"Nothing was changed: {error}") from error

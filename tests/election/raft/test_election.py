@@ -11,7 +11,14 @@ import trio.testing
 from dnslb.election.raft import elector as elector_module
 from dnslb.election.raft.timings import LAN, promise_s
 from dnslb.errors import CommandRefused, StoreError, StoreUncertain
-from dnslb.model.checkpoint import GuardMemory, Owned, RecordDecisions, StoredState
+from dnslb.model.checkpoint import (
+    GuardMemory,
+    Owned,
+    Precedent,
+    PutInForce,
+    RecordDecisions,
+    StoredState,
+)
 from dnslb.model.command import Command
 from dnslb.model.operator import Override, SetOverrides
 from dnslb.model.rrset import RRsetKey
@@ -308,6 +315,23 @@ async def test_an_heir_knows_the_state_before_it_has_the_lease(
         await made.shut(a)
         heir = await made.wait_lease(but="a")
         assert published(heir) == state
+
+
+async def test_a_member_that_is_down_keeps_nobody_from_deciding_who_started_since(
+    autojump_clock: Clock, tmp_path: Path
+) -> None:
+    """It announced its version to processes that are gone."""
+    newest = PutInForce(Precedent("d1"))
+    async with street(tmp_path, "b", "c") as (made, a):
+        await a.member.store.propose((newest,))
+        for house in made.houses.values():
+            await made.shut(house)
+            house.leases.clear()
+        for name in "ab":
+            await made.open(name)
+        leader = await made.wait_lease()
+        state = await leader.member.store.propose((PutInForce(Precedent("d2")), decisions("1")))
+        assert state.checkpoint.precedent.digest == "d2"
 
 
 async def test_all_of_it_outlives_a_restart_of_all_and_a_snapshot(

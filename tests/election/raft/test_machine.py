@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from dnslb.election.raft.machine import DecisionMachine, TakeMarkers, from_bytes, to_bytes
+from dnslb.election.raft.machine import (
+    DecisionMachine,
+    TakeMarkers,
+    from_bytes,
+    language_of,
+    to_bytes,
+)
 from dnslb.errors import InvalidValue, StoreError
 from dnslb.model.checkpoint import (
     Flaps,
     GuardMemory,
     Held,
     Owned,
+    Precedent,
+    PutInForce,
     RecordDecisions,
     StateChange,
     StoredState,
@@ -85,6 +94,22 @@ def test_a_snapshot_holds_all_of_it() -> None:
     assert other.save() == machine.save()
     with pytest.raises(StoreError, match="snapshot of the replicated state"):
         other.load(b"nothing of the kind")
+
+
+def test_what_was_said_once_needs_no_announcement_any_more() -> None:
+    """A snapshot remembers it; one of before there were languages knows the first."""
+    machine, other = DecisionMachine(), DecisionMachine()
+    machine.apply(3, to_bytes(CHANGES, by="n1", wall=1.0))
+    assert (language_of(CHANGES), machine.language) == (1, 1)
+    newer = (PutInForce(Precedent("d", {})),)
+    assert language_of((*CHANGES, *newer)) == 2
+    machine.apply(4, to_bytes(newer, by="n1", wall=1.0))
+    machine.apply(5, to_bytes(CHANGES, by="n1", wall=1.0))
+    other.load(machine.save())
+    assert other.language == 2
+    saved, marked, _ = msgspec.msgpack.decode(machine.save())
+    other.load(msgspec.msgpack.encode([saved, marked]))
+    assert other.language == 1
 
 
 def test_what_cannot_be_read_changes_nothing() -> None:
