@@ -3,6 +3,7 @@
 from tests.daemon.conftest import log_settings
 from tests.system.etcd import etcd
 from tests.system.grounds import ground, unhurried
+from tests.system.kubernetes_stage import make_fleet
 from tests.system.named import named
 from tests.system.network import network
 from tests.system.raft_stage import make_cluster
@@ -13,6 +14,7 @@ __all__ = [
     "ground",
     "log_settings",
     "make_cluster",
+    "make_fleet",
     "named",
     "network",
     "small_disk",
