@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+EPOCH_MAX = 10**18 - 1
+"""The most that a marker has room for."""
 NOBODYS_EPOCH = 0
 """In a marker that a person's command wrote: each instance of its owner may follow."""
 

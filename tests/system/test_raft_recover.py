@@ -11,6 +11,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from dnslb.election import state_codec
+from dnslb.election.statefile import STATE_NAME
 from dnslb.model.lease import FencingToken
 from dnslb.providers import marker
 from tests.system.grounds import ZONE, BindGround
@@ -19,6 +21,8 @@ from tests.system.raft_stage import Cluster
 from tests.system.stage import CLI
 
 WWW = f"www.{ZONE}"
+AHEAD = 4_102_444_800
+"""An epoch that no wall clock has reached."""
 
 
 def recover(cluster: Cluster, one: str, *more: str) -> subprocess.CompletedProcess[str]:
@@ -103,13 +107,17 @@ def test_a_recovered_member_takes_the_zone_from_the_others_that_live(
 def test_a_cluster_takes_over_from_a_single_instance_when_a_person_says_so(
     named: StartNamed, tmp_path: Path, make_cluster: Callable[..., Cluster]
 ) -> None:
-    """It knows nothing of the markers that the single one took."""
+    """It knows nothing of the markers that the single one took, and its clock is behind theirs."""
     ground = BindGround(tmp_path, named)
     cluster = make_cluster(publisher=ground.toml, endpoints=2, size=1)
+    (tmp_path / "single").mkdir(mode=0o700)
+    ahead = state_codec.to_bytes(state_codec.Saved(epoch=AHEAD))
+    (tmp_path / "single" / STATE_NAME).write_bytes(ahead)
     single = ("-election", "singleton", "-state-dir", str(tmp_path / "single"))
     cluster.start("m1", *single)
     cluster.wait(lambda: ground.values(WWW) == {"192.0.2.1", "192.0.2.2"})
     before = token(ground)
+    assert before.epoch == AHEAD
     assert cluster.stop("m1") == 0
 
     cluster.start("m1", "-raft-bootstrap")
@@ -117,10 +125,19 @@ def test_a_cluster_takes_over_from_a_single_instance_when_a_person_says_so(
     assert token(ground) == before
     assert cluster.stop("m1") == 0
     cluster.start("m1", "-raft-bootstrap", "-raft-new-epoch")
-    cluster.wait(lambda: token(ground).epoch > before.epoch)
+    cluster.wait(lambda: token(ground).epoch == AHEAD + 1)
+    assert "the epoch of this cluster is" in kinds(cluster, "m1")
     cluster.endpoints[0].down()
     cluster.wait(lambda: ground.values(WWW) == {"192.0.2.2"})
     assert cluster.stop("m1") == 0
     cluster.start("m1")
     cluster.endpoints[0].up()
     cluster.wait(lambda: ground.values(WWW) == {"192.0.2.1", "192.0.2.2"})
+    after = token(ground)
+    assert after.epoch == AHEAD + 1
+    assert cluster.stop("m1") == 0
+
+    # And back: the single one does not take it by itself, and says what does.
+    cluster.start("m1", *single)
+    cluster.wait(lambda: "dnslb fence reset" in cluster.ctl("m1", "status").stdout)
+    assert token(ground) == after

@@ -15,7 +15,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from dnslb.daemon import registry
 from dnslb.daemon.config import Config
-from dnslb.daemon.verbs.at_provider import ask, asks_for_help, load, split
+from dnslb.daemon.registry import Publication
+from dnslb.daemon.verbs.at_provider import ask, asks_for_help, load, split, with_provider
 from dnslb.election.raft.journal import BrokenLog, Journal
 from dnslb.election.raft.membership import Configuration, Member
 from dnslb.election.raft.recovery import Remains, examine, next_epoch, refound
@@ -25,6 +26,8 @@ from dnslb.errors import DnslbError, LocalError, StoreError
 from dnslb.net.clock import Clock, wall_s
 
 USAGE = "dnslb raft recover -cfg F [--dead ID ...] [-dry-run] [flags of the daemon]"
+MARKERS_S_MAX = 15.0
+"""How long a recovery waits for the provider."""
 HELP = f"""\
 usage: {USAGE}
 
@@ -99,17 +102,49 @@ def _recover(config: Config, store: SqliteStore, dead: Sequence[str]) -> int:
     _print(_what_is_there(config, remains))
     _print(_what_becomes_of_it(config, remains, us))
     _refuse_strangers(remains, dead)
+    newest = _newest_marker(config)
     if config.dry_run:
         print("Nothing was changed (-dry-run).")
         return 0
     _declare(remains, dead)
-    cluster_id, epoch = secrets.token_hex(8), next_epoch(remains, wall_s())
+    cluster_id, epoch = secrets.token_hex(8), next_epoch(remains, wall_s(), newest)
     store.commit(
         refound(journal, us, cluster_id=cluster_id, incarnation=secrets.token_hex(8), epoch=epoch)
     )
     store.close()
     _print(_done(config, remains, _read_back(config, cluster_id)))
     return 0
+
+
+def _newest_marker(config: Config) -> int:
+    """The newest epoch of ours in the markers of the configured zones, as far as they can be read
+    now; 0 without any. Says what was not: that must not keep anybody from a recovery."""
+    owner_id, seen = config.owner_id or config.instance_id, [0]
+
+    async def look(publication: Publication, clock: Clock) -> None:
+        fence, provider = publication.fence, publication.provider
+        zones: set[str] = set()
+        for lb in config.loadbalancers if fence is not None else ():
+            zone = await provider.find_zone(lb.name)
+            if zone is None or zone in zones:
+                continue
+            zones.add(zone)
+            assert fence is not None
+            held = await fence.read(zone)
+            if held is not None and held.owner_id == owner_id:
+                seen.append(held.epoch)
+
+    if config.provider is None:
+        return 0
+    try:
+        with_provider(config, look, limit_s=MARKERS_S_MAX)
+    except DnslbError as e:
+        print(f"The markers of the zones cannot all be read: {e}.")
+        print(
+            "Should the new cluster's epoch not be above one of them, its first write is refused,"
+        )
+        print("and a start with -raft-new-epoch raises it.")
+    return max(seen)
 
 
 def _read_back(config: Config, cluster_id: str) -> Configuration:

@@ -164,6 +164,13 @@ class Administration:
             await self._check_electable(self._configuration.voters - {member_id})
             return await self._change(self._configuration.without(member_id))
 
+    async def raise_epoch(self, wanted: int) -> None:
+        """The epoch of the cluster is no less than ``wanted`` afterwards."""
+        async with self._turn:
+            await self._begin(0)
+            if self._configuration.epoch < wanted:
+                await self._change(replace(self._configuration, epoch=wanted))
+
     async def check_leaving(self) -> None:
         """Whether the others could elect without this leader, which somebody else is to remove or
         to demote. Raises `CommandRefused`."""

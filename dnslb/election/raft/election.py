@@ -50,9 +50,10 @@ from dnslb.election.raft.undertakings import Undertakings
 from dnslb.election.raft.wire import Dial, Prove
 from dnslb.election.statedir import StateDirectory
 from dnslb.election.surroundings import Surroundings
-from dnslb.errors import InvalidValue, NoLeader
+from dnslb.errors import CommandRefused, InvalidValue, NoLeader, StoreError
 from dnslb.model.cluster import ClusterCommand, ClusterReply, ClusterView
 from dnslb.model.command import Command, CommandReply
+from dnslb.model.lease import EPOCH_MAX
 from dnslb.model.report import Report
 from dnslb.model.status import Attention
 from dnslb.net.clock import Clock
@@ -142,7 +143,7 @@ class RaftElection:
             nonce=nonce,
             note=around.note,
         )
-        admin = Administration(self.node, clock)
+        self._admin = admin = Administration(self.node, clock)
         self._undertakings = Undertakings()
         self._carrier = Carrier(self.node, self, around.note)
         send = self._carrier.send
@@ -325,3 +326,19 @@ class RaftElection:
         """It does now. Raises `StoreError`."""
         if not self.knows_marker(zone):
             await self.store.replicate((TakeMarkers((zone,)),))
+
+    async def outbid(self, zone: str, epoch: int) -> None:
+        """Of a marker whose owner a person said is to be followed: it is known, the cluster's epoch
+        is above it and no less than the wall clock, and this member leads no more, since whatever
+        was planned names the old one. Raises `StoreError`."""
+        wanted = max(epoch + 1, int(self._clock.now().wall))
+        if wanted > EPOCH_MAX:
+            raise StoreError(f"an epoch above {epoch} cannot be written; see dnslb fence reset")
+        try:
+            await self._admin.raise_epoch(wanted)
+            await self.note_marker(zone)
+        except CommandRefused as refused:
+            raise StoreError(str(refused)) from refused
+        text = f"the epoch of this cluster is {wanted} from now on, above the marker of {zone}"
+        self._around.note("fence", text, epoch=wanted)
+        self.node.step_down()

@@ -52,6 +52,7 @@ class RaftElector:
         self._note = note
         self._publish: PublishLease | None = None
         self._published: Lease | None = None
+        self._token_: FencingToken | None = None
         self._given_up = -1
         self._again_at = math.inf
         self._again_s = AGAIN_S_MIN
@@ -80,15 +81,21 @@ class RaftElector:
         lease = None
         if span is not None and member.term != self._given_up:
             if span.holds(now.boot):
-                token = FencingToken(
-                    self._owner_id, member.configuration.epoch, member.term, self._nonce
-                )
+                token = self._token(member)
                 lease = Lease(member.id, token, span.ends_at)
                 due_boot = span.ends_at
             elif now.boot < span.begins_at:
                 due_boot = span.begins_at
         self._nap.deadline = min(now.mono + (due_boot - now.boot), self._again_at)
         return lease
+
+    def _token(self, member: RaftMember) -> FencingToken:
+        """One a term: an epoch that is raised meanwhile, or only logged yet, is the next one's."""
+        if self._token_ is None or self._token_.term != member.term:
+            _, configuration = member.journal.configuration_at(member.commit)
+            epoch = configuration.epoch
+            self._token_ = FencingToken(self._owner_id, epoch, member.term, self._nonce)
+        return self._token_
 
     async def run(self, publish_lease: PublishLease) -> None:
         self._publish = publish_lease

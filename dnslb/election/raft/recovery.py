@@ -81,9 +81,10 @@ def _configurations(journal: Journal) -> list[Configuration]:
     return [committed, *(change.new for change in later if change is not None)]
 
 
-def next_epoch(remains: Remains, wall_s: float) -> int:
-    """``wall_s``: the wall clock. Above every epoch that this cluster can have written."""
-    return max(int(wall_s), remains.epoch + 1)
+def next_epoch(remains: Remains, wall_s: float, newest: int = 0) -> int:
+    """``wall_s``: the wall clock; ``newest``: the newest epoch that was seen in a marker. Above
+    every epoch that this cluster can have written."""
+    return max(int(wall_s), remains.epoch + 1, newest + 1)
 
 
 def refound(
