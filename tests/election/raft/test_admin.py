@@ -108,6 +108,17 @@ async def test_a_member_of_another_cluster_is_refused(autojump_clock: Clock) -> 
             await administration(leader).add("z", "z:1", "voter")
 
 
+async def test_a_member_of_an_older_version_is_refused(autojump_clock: Clock) -> None:
+    async with town() as (made, _):
+        await made.stop("a")
+        made.places["a"].version = 2
+        await made.start("a")
+        leader = await made.wait_leader()
+        await made.start("z")
+        with pytest.raises(CommandRefused, match="z is of an older version than this cluster"):
+            await administration(leader).add("z", "z:1", "voter")
+
+
 async def test_the_index_of_the_configuration_is_compared(autojump_clock: Clock) -> None:
     async with town("b", "c") as (_, leader):
         await trio.sleep(1)

@@ -164,6 +164,18 @@ def test_12_a_member_that_answers_nothing_is_sent_a_bounded_number_of_entries() 
     assert len(stage.said(Append, "c")[-1].entries) > 40
 
 
+def test_12_a_new_stream_owes_no_answer_for_what_the_old_one_lost() -> None:
+    stage = Stage("abc")
+    stage.lead("b", "c")
+    stage.answer("c")
+    for i in range(50):
+        stage.propose(b"%d" % i)
+        stage.answer("b")
+    assert stage.said(Append, "c")[-1].entries == ()
+    stage.connect("c")
+    assert any(len(one.entries) == 50 for one in stage.said(Append, "c"))
+
+
 def test_12_nor_all_at_once_when_it_begins_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leading, "BATCH_BYTES_MAX", 1)
     stage = Stage("abc")

@@ -74,6 +74,15 @@ def test_2_only_what_contradicts_is_taken_back() -> None:
 # ------------------------------------------------------------------------------------------- 3
 
 
+def test_2_entries_that_are_no_log_are_no_entries() -> None:
+    stage = Stage("abc")
+    filled(stage, 4)
+    assert stage.call("b", 1, 4, 1, entry(5, 1), entry(7, 1)) is None
+    assert stage.call("b", 1, 4, 1, entry(6, 1)) is None
+    assert stage.log[-1] == (4, 1)
+    assert filled(stage, 6).next == 7
+
+
 def test_3_an_answer_counts_only_in_its_term() -> None:
     stage = Stage("abc")
     term = stage.lead("b")
@@ -268,6 +277,26 @@ def test_9_nobody_is_encouraged_against_a_leader_that_lives() -> None:
     assert not stage.said(Echo, "c")[-1].would_vote
     stage.receive("c", Sound(1, 9, 9))
     assert not stage.said(Echo, "c")[-1].would_vote
+
+
+def test_9_a_leader_encourages_nobody() -> None:
+    stage = Stage("abc")
+    term = stage.lead("b")
+    stage.mono += 0.3
+    stage.receive("c", Sound(term + 1, 99, term))
+    assert stage.said(Echo, "c") == [Echo(term + 1, term, would_vote=False)]
+
+
+def test_9_an_encouragement_ends_with_the_term_it_was_for() -> None:
+    stage = Stage("abcde")
+    stage.connect("b", "c")
+    stage.wait(10)
+    stage.receive("b", Echo(1, 0, would_vote=True))
+    stage.receive("d", Outdated(4))
+    stage.receive("c", Echo(1, 0, would_vote=True))
+    stage.wait(10)
+    assert stage.said(Ask) == []
+    assert stage.said(Sound, "b")[-1].term == 5
 
 
 def test_9_an_old_leader_is_told_so() -> None:
