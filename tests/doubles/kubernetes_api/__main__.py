@@ -1,8 +1,8 @@
 """The double as a process: ``python -m tests.doubles.kubernetes_api DIRECTORY [--port N] NAME...``
 
 Writes ``NAME.kubeconfig`` and ``NAME.token`` for each name into the directory, prints a line of
-JSON with its URL, then serves until it is ended. A kubeconfig of another run stays good: keys,
-certificates and port can be kept, the objects are not.
+JSON with its URL, then serves until it is ended. Of tokens, those are good that
+stand in the files now.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.doubles.kubernetes_api.server import KubernetesApi
 async def _serve(directory: Path, port: int, names: list[str]) -> None:
     api = KubernetesApi()
     place = Place(directory, api)
+    api.look_for_tokens = place.reread_tokens
     async with trio.open_nursery() as nursery:
         place.port = await nursery.start(
             lambda task_status: api.serve(place.tls(), port=port, task_status=task_status)

@@ -24,6 +24,7 @@ class Place:
         self.authority = Authority(directory / "pki")
         self._server = self.authority.issue("127.0.0.1", "localhost", name="server")
         self.port = 0
+        self._users: dict[str, str] = {}
 
     @property
     def url(self) -> str:
@@ -72,10 +73,18 @@ class Place:
     ) -> Path:
         """A kubeconfig whose token stands in a file of its own, ``<name>.token``."""
         token = f"token-of-{name}"
+        self._users[name] = user
         self.api.allow(token, user, *(least_rules(NAME) if rules is None else rules))
         token_file = self.directory / f"{name}.token"
         token_file.write_text(token)
         return self.kubeconfig(name, {"tokenFile": str(token_file)})
+
+    def reread_tokens(self) -> None:
+        """Those that stand in the files are good, and no others."""
+        self.api.tokens = {
+            (self.directory / f"{name}.token").read_text(): user
+            for name, user in self._users.items()
+        }
 
     def rotate(self, name: str, token: str) -> None:
         """As a kubelet does: another token in the same place; the old one is good no more."""

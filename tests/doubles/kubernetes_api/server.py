@@ -13,6 +13,7 @@ import ssl
 import struct
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from socket import SO_LINGER, SO_REUSEADDR, SOL_SOCKET
@@ -44,8 +45,9 @@ class _Cut(Exception):
 
 @dataclass
 class KubernetesApi:
-    """``tokens``: bearer token → user. ``rules``: user → what it may. ``watch_s_max``: a watch
-    ends after that; ``bookmark_s``: between two bookmarks; ``can_watch`` False: lists alone."""
+    """``tokens``: bearer token → user, seen to by ``look_for_tokens`` before each look. ``rules``:
+    user → what it may. ``watch_s_max``: a watch ends after that; ``bookmark_s``: between two
+    bookmarks; ``can_watch`` False: lists alone."""
 
     objects: Objects = field(default_factory=Objects)
     tokens: dict[str, str] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class KubernetesApi:
     watch_s_max: float = 300.0
     bookmark_s: float = 60.0
     can_watch: bool = True
+    look_for_tokens: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.is_online = True
@@ -142,6 +145,7 @@ class KubernetesApi:
     def user_of(self, authorization: str, certified: str) -> str:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer":
+            self.look_for_tokens()
             if token not in self.tokens:
                 raise Refused(401, "Unauthorized", "Unauthorized")
             return self.tokens[token]
