@@ -83,7 +83,8 @@ class Replica:
 
 
 class Fleet:
-    """``publisher``: top-level keys that name a provider; ``more``: of all replicas."""
+    """``publisher``: top-level keys that name a provider; ``more``: of all replicas; ``others``:
+    who else has a token at the API server, and the rights of a replica."""
 
     def __init__(
         self,
