@@ -25,6 +25,7 @@ from dnslb.daemon.config import Config
 from dnslb.daemon.doors import Doors
 from dnslb.daemon.event_log import EventLog
 from dnslb.daemon.mailbox import Mailbox
+from dnslb.daemon.marker_survey import newest_epoch
 from dnslb.daemon.monitor_list_worker import MonitorListWorker
 from dnslb.daemon.notices import Notices
 from dnslb.daemon.observations import Observations
@@ -279,6 +280,9 @@ class Instance:
             notices=self.notices,
             voters=self._take_voters,
             agreed=lambda digest: self._tell(MembersCompared(digest)),
+            newest_epoch=lambda: newest_epoch(
+                self.publication, self.config.owner_id or "", self._settings.by_name
+            ),
         )
 
     async def _perform(self, command: Command, timeout_s: float) -> CommandReply:

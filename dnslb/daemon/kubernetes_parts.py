@@ -49,7 +49,9 @@ class KubernetesParts:
         self._around = around
         namespace, name = kubernetes.lock_namespace, kubernetes.lock_name
         self.client = client = KubernetesClient(namespace, connector(kubernetes.kubeconfig))
-        self.store = KubernetesStateStore(client, namespace, name, clock, around.notices, lease)
+        self.store = KubernetesStateStore(
+            client, namespace, name, clock, around.notices, lease, around.newest_epoch
+        )
         place = Place(
             namespace=namespace,
             name=name,

@@ -34,6 +34,10 @@ class Claim(NamedTuple):
         Lease can only be newer, since it is taken only when nobody can rely on the old one."""
         return self.lease_uid != other.lease_uid or self.term > other.term or self == other
 
+    def is_on_new_ground(self, before: Claim | None) -> bool:
+        """Nobody held this Lease before, or none that is remembered: an epoch is to be minted."""
+        return before is None or before.lease_uid != self.lease_uid
+
 
 class Kept(NamedTuple):
     """What the ConfigMap says. ``claim``: None before the first."""

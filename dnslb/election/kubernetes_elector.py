@@ -44,6 +44,8 @@ STEP_S = 0.001
 AGAIN_S_MIN, AGAIN_S_MAX = 10.0, 300.0
 """How long an instance that gave its lease up does not stand, so that a zone that it may not write
 is not asked for again and again; doubled each time, forgotten after as long a calm."""
+CLAIM_S_MIN = 5.0
+"""The Lease is renewed meanwhile."""
 REST_S_MAX = 2.5
 RELEASE_S_MAX = 1.2
 CALLS, WATCH, STATE = "kubernetes", "kubernetes-watch", "lease-state"
@@ -184,7 +186,7 @@ class KubernetesElector:
         """False: another try may help."""
         where = self._place.subject
         try:
-            with trio.move_on_after(self._contest.timing.deadline_s / 2) as scope:
+            with trio.move_on_after(max(self._contest.timing.deadline_s, CLAIM_S_MIN)) as scope:
                 epoch = await self._parts.ground.begin_term(
                     right.uid, right.term, self._place.nonce
                 )

@@ -21,6 +21,7 @@ import trio
 from dnslb.election.kubernetes_claim import Claim, Kept, from_object, to_data
 from dnslb.election.kubernetes_objects import Kind, KubernetesObject, KubernetesObjects
 from dnslb.election.state_codec import Saved
+from dnslb.election.surroundings import NewestEpoch
 from dnslb.errors import (
     KubernetesConflict,
     KubernetesError,
@@ -53,7 +54,8 @@ class _Stand:
 
 
 class KubernetesStateStore:
-    """``name``: of the ConfigMap, in ``namespace``; ``lease``: the one in force."""
+    """``name``: of the ConfigMap, in ``namespace``; ``lease``: the one in force;
+    ``newest_epoch``: of the markers of ours, asked when an epoch is minted."""
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class KubernetesStateStore:
         clock: Clock,
         notices: Noticeboard,
         lease: Callable[[], Lease | None],
+        newest_epoch: NewestEpoch,
     ) -> None:
         self._objects = objects
         self._namespace = namespace
@@ -70,6 +73,7 @@ class KubernetesStateStore:
         self._clock = clock
         self._notices = notices
         self._lease = lease
+        self._newest_epoch = newest_epoch
         self._place = f"The ConfigMap {namespace}/{name}"
         self._turn = trio.Lock()
         self._loaded = trio.Event()
@@ -160,13 +164,15 @@ class KubernetesStateStore:
 
     async def begin_term(self, lease_uid: str, term: int, nonce: str) -> int:
         await self._loaded.wait()
-        claim = Claim(lease_uid, term, nonce)
+        claim, newest = Claim(lease_uid, term, nonce), None
         async with self._turn:
             before = self._stand
             with self._translated("is not claimed"):
                 for _ in range(CONFLICTS_MAX):
                     stand = await self._look()
-                    kept = self._claimed(stand.kept, claim)
+                    if newest is None and claim.is_on_new_ground(stand.kept.claim):
+                        newest = await self._newest_epoch()
+                    kept = self._claimed(stand.kept, claim, newest or 0)
                     try:
                         await self._write(stand, kept)
                     except KubernetesConflict:
@@ -177,15 +183,17 @@ class KubernetesStateStore:
                     return kept.saved.epoch
         raise StoreError(f"{self._place} is not claimed: others change it all the time.")
 
-    def _claimed(self, kept: Kept, claim: Claim) -> Kept:
+    def _claimed(self, kept: Kept, claim: Claim, newest: int) -> Kept:
+        """``newest``: the newest epoch in a marker of ours."""
         saved, before = kept.saved, kept.claim
         if before is not None and not claim.follows(before):
             raise StoreError(
                 f"{self._place} is claimed for term {before.term} of the Lease already, so term "
                 f"{claim.term} is over; another instance writes."
             )
-        if before is None or before.lease_uid != claim.lease_uid:
-            saved = replace(saved, epoch=max(1, int(self._clock.now().wall), saved.epoch + 1))
+        if claim.is_on_new_ground(before):
+            wall_s = int(self._clock.now().wall)
+            saved = replace(saved, epoch=max(wall_s, saved.epoch + 1, newest + 1))
         return Kept(replace(saved, saved_wall=self._clock.now().wall), claim)
 
     def end_term(self) -> None:

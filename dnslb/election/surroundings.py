@@ -15,6 +15,12 @@ from dnslb.ports.noticeboard import Noticeboard
 
 Perform = Callable[[Command, float], Awaitable[CommandReply]]
 Read = Callable[[str, Mapping[str, str]], Awaitable[bytes]]
+NewestEpoch = Callable[[], Awaitable[int]]
+
+
+async def _no_marker() -> int:
+    """Where no zone is published."""
+    return 0
 
 
 class Workers(Protocol):
@@ -38,7 +44,7 @@ class Surroundings:
     """What the daemon does. ``perform``: an operator's command, as the leader; ``read``: what it
     answers to a question, likewise. ``stop``: asks the daemon to end. ``voters``: who votes,
     whenever that changes; ``agreed``: the digest of the configuration that all of them have, ""
-    where that is not so."""
+    where that is not so. ``newest_epoch``: of the markers of ours that can be read, 0 for none."""
 
     workers: Workers
     perform: Perform
@@ -48,3 +54,4 @@ class Surroundings:
     notices: Noticeboard
     voters: Callable[[tuple[str, ...]], None]
     agreed: Callable[[str], None]
+    newest_epoch: NewestEpoch = _no_marker

@@ -40,9 +40,15 @@ class Holder:
         self.door = DirectObjects(ground.objects)
         self.lease: Lease | None = None
         self.store = KubernetesStateStore(
-            self.door, NAMESPACE, NAME, ground.clock, self.notices, lambda: self.lease
+            self.door,
+            NAMESPACE,
+            NAME,
+            ground.clock,
+            self.notices,
+            lambda: self.lease,
+            self.newest_epoch,
         )
-        self.epoch = 0
+        self.epoch = self.surveys = 0
 
     async def take(self, *, uid: str | None = None, for_s: float = math.inf) -> None:
         ground = self.ground
@@ -51,6 +57,10 @@ class Holder:
         self.epoch = await self.store.begin_term(uid or ground.uid, term, self.name)
         token = FencingToken("ours", self.epoch, term, self.name)
         self.lease = Lease(self.name, token, ground.clock.now().boot + for_s)
+
+    async def newest_epoch(self) -> int:
+        self.surveys += 1
+        return self.ground.newest_epoch
 
     def lose(self) -> None:
         self.lease = None
@@ -62,7 +72,7 @@ class Ground:
         self.objects = Objects()
         self.clock = FakeClock()
         self.uid = "uid-1"
-        self.term = 0
+        self.term = self.newest_epoch = 0
         self.holders: list[Holder] = []
 
     def holder(self, name: str) -> Holder:

@@ -71,7 +71,13 @@ async def test_the_state_goes_from_one_holder_to_the_next(server: RealServer) ->
     def holder(name: str) -> Holder:
         made = ground.holder(name)
         made.store = KubernetesStateStore(
-            client, NAMESPACE, NAME, Clock(), made.notices, lambda: made.lease
+            client,
+            NAMESPACE,
+            NAME,
+            Clock(),
+            made.notices,
+            lambda: made.lease,
+            made.newest_epoch,
         )
         return made
 

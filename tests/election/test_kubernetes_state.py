@@ -168,6 +168,17 @@ async def test_another_lease_raises_the_epoch_and_the_same_one_keeps_it(ground: 
         assert third.epoch == first.epoch + 1, "a clock that was set back lowers no epoch"
 
 
+async def test_a_new_epoch_is_newer_than_any_marker_of_ours(ground: Ground) -> None:
+    """As raft or a singleton on a clock that was ahead left it; read when one is minted alone."""
+    holder = ground.holder("a")
+    async with running(holder.store):
+        ground.newest_epoch = int(ground.clock.now().wall) + 7000
+        await holder.take()
+        assert (holder.epoch, holder.surveys) == (ground.newest_epoch + 1, 1)
+        await holder.take()
+        assert (holder.epoch, holder.surveys) == (ground.newest_epoch + 1, 1)
+
+
 async def test_a_second_try_at_the_same_claim_changes_no_epoch(ground: Ground) -> None:
     holder = ground.holder("a")
     async with running(holder.store):

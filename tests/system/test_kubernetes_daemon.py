@@ -18,6 +18,7 @@ from tests.system.named import StartNamed
 from tests.system.raft_observer import Observer
 
 WWW = f"www.{ZONE}"
+LEFT_EPOCH = 4_102_444_800
 FIRST, SECOND = "192.0.2.1", "192.0.2.2"
 
 
@@ -65,6 +66,8 @@ def test_holders_come_and_go_and_dns_is_right(
     named: StartNamed, tmp_path: Path, make_fleet: Callable[..., Fleet]
 ) -> None:
     ground = BindGround(tmp_path, named)
+    # As a singleton whose clock was decades ahead left it.
+    ground.set_marker(f"dnslb owner=tests epoch={LEFT_EPOCH} term=0 nonce=ab")
     scene = Scene(make_fleet(publisher=ground.toml), ground)
     try:
         tell_what_is_so(scene)
@@ -83,6 +86,7 @@ def tell_what_is_so(scene: Scene) -> None:
     fleet = scene.fleet
     holder = fleet.holder()
     follower = scene.other(holder)
+    assert scene.token()[1:3] == (LEFT_EPOCH + 1, 1)
     seen = fleet.status(follower)
     assert (seen["role"], seen["leader"], seen["term"]) == (
         "follower",
