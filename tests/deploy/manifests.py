@@ -18,7 +18,7 @@ from tests.tidy import ROOT
 
 KUBERNETES = ROOT / "docs/deploy/kubernetes"
 CHART = ROOT / "docs/deploy/helm/dnslb"
-MODES = ("raft", "lease")
+MODES = ("raft", "raft-with-agents", "lease")
 Object = dict[str, Any]
 _REFERENCE = re.compile(r"\$\((\w+)\)")
 

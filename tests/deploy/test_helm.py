@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -11,10 +12,25 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.deploy.manifests import CHART, Object, Pod, helm, kustomized, one, rendered, workload
+from tests.deploy.manifests import (
+    CHART,
+    MODES,
+    Object,
+    Pod,
+    helm,
+    kustomized,
+    one,
+    rendered,
+    workload,
+)
 
 HELM_LABELS = {"app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart"}
-ELECTIONS = {"raft": "raft", "lease": "k8s"}
+ELECTIONS = ("raft", "k8s")
+VALUES = {
+    "raft": "election=raft",
+    "raft-with-agents": "agents.enabled=true",
+    "lease": "election=k8s",
+}
 
 
 def plain(objects: list[Object]) -> list[Object]:
@@ -30,15 +46,16 @@ def plain(objects: list[Object]) -> list[Object]:
         template["metadata"].pop("annotations", None)
         (container,) = template["spec"]["containers"]
         assert container.pop("imagePullPolicy", "IfNotPresent") == "IfNotPresent"
-        for one_list in (container["volumeMounts"], template["spec"]["volumes"]):
+        named = ("volumeMounts", "env", "ports")
+        for one_list in (*(container[key] for key in named), template["spec"]["volumes"]):
             one_list.sort(key=lambda item: str(item["name"]))
     return sorted(found, key=lambda entry: (entry["kind"], entry["metadata"]["name"]))
 
 
-@pytest.mark.parametrize("mode", ELECTIONS)
+@pytest.mark.parametrize("mode", MODES)
 def test_it_renders_the_plain_manifests(mode: str) -> None:
     config = one(kustomized(mode), "ConfigMap")["data"]["dnslb.toml"]
-    chart = rendered("--set", f"election={ELECTIONS[mode]}", "--set-literal", f"config={config}")
+    chart = rendered("--set", VALUES[mode], "--set-literal", f"config={config}")
     ours, theirs = plain(chart), plain(kustomized(mode))
     assert [(o["kind"], o["metadata"]["name"]) for o in ours] == [
         (o["kind"], o["metadata"]["name"]) for o in theirs
@@ -48,7 +65,7 @@ def test_it_renders_the_plain_manifests(mode: str) -> None:
 
 
 def test_helm_finds_nothing_wrong() -> None:
-    for election in ELECTIONS.values():
+    for election in ELECTIONS:
         done = helm("lint", "--strict", "--quiet", str(CHART), "--set", f"election={election}")
         assert done.returncode == 0, done.stdout
 
@@ -62,6 +79,7 @@ def test_helm_finds_nothing_wrong() -> None:
         ("raft.storage.size=lots", "/raft/storage/size"),
         ("k8s.lockName=No", "/k8s/lockName"),
         ("config=", "/config"),
+        ("agents.enabled=true,election=k8s", "/election"),
     ],
 )
 def test_wrong_values_are_refused(given: str, complaint: str) -> None:
@@ -78,6 +96,7 @@ EVERYTHING: dict[str, Any] = {
     "extraArgs": ["-debug", "-drift", "report"],
     "extraEnv": [{"name": "AUTODNS_USERNAME", "value": "u"}],
     "raft": {"tlsSecret": "t", "founderConfigMap": "f", "storage": {"className": "fast"}},
+    "agents": {"serviceType": "LoadBalancer"},
     "k8s": {"lockName": "lock"},
     "networkPolicy": {"enabled": False},
     "nodeSelector": {"disk": "ssd"},
@@ -86,11 +105,13 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("election", ELECTIONS.values())
+@pytest.mark.parametrize("election", ELECTIONS)
 def test_every_value_changes_what_it_says(election: str, tmp_path: Path) -> None:
     """Under another name, in which all names must agree."""
     path = tmp_path / "values.yaml"
-    path.write_text(yaml.safe_dump({"election": election, **EVERYTHING}))
+    given = copy.deepcopy({"election": election, **EVERYTHING})
+    given["agents"]["enabled"] = election == "raft"
+    path.write_text(yaml.safe_dump(given))
     done = helm("template", "east", str(CHART), "--values", str(path), "--namespace", "n")
     assert done.returncode == 0, done.stderr
     objects = [found for found in yaml.safe_load_all(done.stdout) if found]
@@ -115,6 +136,7 @@ def test_every_value_changes_what_it_says(election: str, tmp_path: Path) -> None
         assert f"$POD_NAME.{ours['spec']['serviceName']}:3648" in pod.container["args"][0]
         (claim,) = ours["spec"]["volumeClaimTemplates"]
         assert claim["spec"]["storageClassName"] == "fast"
+        assert one(objects, "Service", "agents")["spec"]["type"] == "LoadBalancer"
     else:
         args = pod.container["args"]
         assert args[args.index("-k8s-lock-name") + 1] == "lock"

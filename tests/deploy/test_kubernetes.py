@@ -44,12 +44,19 @@ def test_the_api_takes_the_secrets_which_hold_none(version: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_each_file_alone_is_right_too(mode: str) -> None:
-    paths = [path for path in (KUBERNETES / mode).glob("*.yaml") if path.stem != "kustomization"]
-    for path in paths:
-        for found in documents(path.read_text()):
+    """But for what is only laid over others."""
+    folder = KUBERNETES / mode
+    listed = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    resources = {name for name in listed["resources"] if name.endswith(".yaml")}
+    patches = {patch["path"] for patch in listed.get("patches", [])}
+    assert {path.name for path in folder.glob("*.yaml")} == {
+        "kustomization.yaml",
+        *resources,
+        *patches,
+    }
+    for name in resources:
+        for found in documents((folder / name).read_text()):
             kubernetes_validate.validate(found, VERSIONS[-1], strict=True)
-    listed = yaml.safe_load((KUBERNETES / mode / "kustomization.yaml").read_text())["resources"]
-    assert {path.name for path in paths} == set(listed)
 
 
 def test_the_api_refuses_what_is_wrong() -> None:
@@ -80,8 +87,9 @@ def test_all_is_in_one_namespace_and_every_selector_meets_the_pods(objects: list
 def test_every_port_that_is_named_is_one_of_the_container(objects: list[Object]) -> None:
     pod = Pod(workload(objects), "dnslb-0")
     names = {port["name"] for port in pod.container["ports"]}
-    policy = one(objects, "NetworkPolicy")["spec"]
-    used = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
+    policies = [found["spec"] for found in objects if found["kind"] == "NetworkPolicy"]
+    rules = [rule for policy in policies for rule in policy["ingress"]]
+    used = {port["port"] for rule in rules for port in rule["ports"]}
     for service in (o for o in objects if o["kind"] == "Service"):
         used |= {port["targetPort"] for port in service["spec"]["ports"]}
     assert used == names

@@ -92,10 +92,11 @@ class KubernetesApi:
         self,
         tls: ssl.SSLContext,
         *,
+        host: str = "127.0.0.1",
         port: int = 0,
         task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
+        listeners = await trio.open_tcp_listeners(port, host=host)
         self.port = listeners[0].socket.getsockname()[1]
         task_status.started(self.port)
         async with trio.open_nursery() as nursery:
@@ -106,10 +107,10 @@ class KubernetesApi:
                 # Bound, but not listening, so that nobody else takes the port meanwhile.
                 with trio.socket.socket() as place:
                     place.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-                    await place.bind(("127.0.0.1", self.port))
+                    await place.bind((host, self.port))
                     while not self.is_online:
                         await self._news.wait()
-                listeners = await trio.open_tcp_listeners(self.port, host="127.0.0.1")
+                listeners = await trio.open_tcp_listeners(self.port, host=host)
 
     async def _serve_one(self, tls: ssl.SSLContext, stream: trio.SocketStream) -> None:
         with trio.CancelScope() as scope:
