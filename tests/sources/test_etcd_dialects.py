@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from dnslb.daemon.notices import Notices
@@ -37,6 +38,9 @@ class Opened:
         self.status, self.headers = 200, {**HEAD, "x-etcd-index": str(index)}
         self._wait = wait
 
+    async def line(self) -> bytes | None:
+        return cast("bytes | None", await self._wait())
+
     async def answer(self) -> Answer:
         return cast("Answer", await self._wait())
 
@@ -48,6 +52,7 @@ class Scripted:
     def __init__(self, on_call: Call, on_open: Callable[[], Any] = trio.sleep_forever) -> None:
         self._on_call, self._on_open = on_call, on_open
         self.opened: list[str] = []
+        self.headers: list[Mapping[str, str]] = []
 
     async def call(
         self,
@@ -62,8 +67,17 @@ class Scripted:
         return self._on_call(method, path, content)
 
     @asynccontextmanager
-    async def open(self, url: str, method: str, path: str, **_: object) -> AsyncIterator[Opened]:
+    async def open(
+        self,
+        url: str,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[Opened]:
         self.opened.append(path)
+        self.headers.append(headers or {})
         yield Opened(8 + len(self.opened), self._on_open)
 
 
@@ -206,6 +220,24 @@ async def test_a_watch_that_shows_nothing_of_what_changes_is_found_out(
     await trio.sleep(BEHIND_S_MAX + 1)
     with pytest.raises(SourceError, match="the watch does not show what changes"):
         await dialect.check(URL)
+
+
+async def test_a_watch_is_to_end_at_a_member_that_has_lost_the_others() -> None:
+    """etcd's own word for it; the looks beside the watch would find out, only later."""
+
+    def answer(method: str, path: str, content: bytes | None) -> Answer:
+        body = {"header": {"cluster_id": "7", "revision": "9"}}
+        return Answer(200, {}, json.dumps(body).encode())
+
+    http = Scripted(answer)
+    dialect = EtcdV3(as_http(http), FakeClock(), NOBODY)
+    with trio.move_on_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(dialect.follow, URL, ("ams",), print, print)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+    assert http.opened == ["/v3/watch"]
+    assert http.headers[0]["Grpc-Metadata-hasleader"] == "true"
 
 
 # ------------------------------------------------------------------------------ the monitor list

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 
-from dnslb.sources import etcd_http
+from dnslb.errors import SourceError
+from dnslb.sources import etcd as etcd_source, etcd_http
 from tests.doubles.proxy import LIES, Proxy
 from tests.system.etcd import Etcd, StartEtcd, Store
 from tests.system.etcd_stage import A, B, bench, quick
@@ -44,6 +45,9 @@ async def test_a_cut_connection_goes_on_where_it_was(
         await b.wait_votes("ams", "up up")
         await proxy.set("refuse")
         await b.wait(lambda: "etcd" in b.rows)
+        # What was read of the list says nothing any more.
+        with pytest.raises(SourceError, match="etcd cannot be reached"):
+            await b.source.prepare(b.monitors.value)
         store.report("ams", {A: True, B: False})
         await proxy.set("pass")
         await b.wait_votes("ams", "up down")
@@ -56,6 +60,24 @@ async def test_a_cut_connection_goes_on_where_it_was(
         seen = b.last("ams")
         assert seen is not None
         assert not seen.stored
+
+
+async def test_a_connection_after_a_failure_has_to_last_before_all_is_called_well(
+    etcd: StartEtcd, between: Between, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(etcd_source, "STABLE_S", 3600)
+    server = etcd()
+    store, proxy = Store(server, "v2"), await between(server)
+    async with bench(proxy.url) as b:
+        await b.wait_live()
+        await b.wait(lambda: b.rows == {})
+        await proxy.set("refuse")
+        await b.wait(lambda: "etcd" in b.rows)
+        await proxy.set("pass")
+        store.report("ams", {A: True, B: False})
+        await b.wait_votes("ams", "up down")
+        await trio.sleep(0.1)
+        assert "etcd" in b.rows
 
 
 async def test_a_compacted_history_is_read_anew(etcd: StartEtcd, between: Between) -> None:

@@ -39,6 +39,8 @@ async def test_what_is_found_is_stored_and_what_changes_arrives(etcd: StartEtcd,
         assert seen is not None
         assert not seen.stored
         assert b.votes("fra") == "-"
+        # A key that was never there has not been removed.
+        assert b.source.counters["removed"] == 0
         assert b.rows == {}
 
 
