@@ -60,6 +60,8 @@ def summary_word(status: messages.Status) -> tuple[str, str]:
     severities = {row["severity"] for row in status["attention"]}
     if status["role"] == "removed":
         return "REMOVED", BAD
+    if status["role"] == "dry-run":
+        return "DRY RUN", WARN
     if status["leader"] is None:
         return "NO LEADER", BAD
     if status["stale"]:

@@ -119,7 +119,7 @@ class Status(TypedDict):
     owner_id: str | None
     version: str
     election: str
-    role: Literal["leader", "follower", "candidate", "waiting", "standby", "removed"]
+    role: Literal["leader", "follower", "candidate", "waiting", "standby", "removed", "dry-run"]
     leader: Leader | None
     term: int | None
     provider: str | None

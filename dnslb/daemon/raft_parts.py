@@ -48,6 +48,7 @@ class RaftParts:
             directory=raft.directory,
             profile=raft.profile,
             bootstrap=raft.bootstrap and not config.dry_run,
+            dry_run=config.dry_run,
         )
         self.member = RaftElection(
             place,
@@ -58,6 +59,15 @@ class RaftParts:
             prove=self.door.prove,
         )
         self.member.tell_digest(config.digest)
+        if config.dry_run and config.instance_id in self.member.voters:
+            self._notices.put(
+                "warning",
+                "dry-run-voter",
+                config.instance_id,
+                f"{config.instance_id} votes in its cluster, and as a dry run it takes no part: "
+                "the others have one less to elect with",
+                "start it without -dry-run; or try things with an instance that is no member",
+            )
 
     def as_election(self) -> Election:
         return Election(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Role = Literal["leader", "follower", "candidate", "waiting", "standby", "removed"]
+Role = Literal["leader", "follower", "candidate", "waiting", "standby", "removed", "dry-run"]
 Suffrage = Literal["voter", "nonvoter", "staging"]
 
 

@@ -145,6 +145,8 @@ def banner(rows: Rows, trouble: Trouble | None) -> Span | None:
             "REMOVED: this instance was taken out of its cluster and knows nothing of it any more.",
             "bad",
         )
+    if status["role"] == "dry-run":
+        return "DRY RUN: this instance takes no part in its cluster and writes nothing.", "warn"
     if status["leader"] is None:
         return (
             "NO LEADER: nobody may write, and DNS stays as it is. Orders wait for a leader.",

@@ -175,6 +175,7 @@ def test_silent_and_suspect_agents_are_named() -> None:
     [
         ({"attention": (row(),)}, ClusterView("candidate", 3, None, ()), "NO LEADER"),
         ({"attention": (row(),)}, ClusterView("removed", 3, None, ()), "REMOVED"),
+        ({"attention": (row(),)}, ClusterView("dry-run", 3, None, ()), "DRY RUN"),
         ({"attention": (row(),)}, ALONE, "NEEDS YOU"),
         ({"operator": TROUBLE.operator}, ALONE, "PAUSED"),
         ({"attention": (row("warning"),)}, ALONE, "NEEDS YOU"),

@@ -44,6 +44,8 @@ CHANGING = frozenset(
     )
 )
 AT_LEADER = CHANGING | {"await", "forget", "verify_leader"}
+LOOKS = frozenset(("applied_index", "get_configuration", "last_index", "state", "stats"))
+"""Those that only tell what the member itself holds."""
 OPAQUE_BYTES_MAX = 64 * 1024
 NEW_LEADER_S = 5.0
 SHUTDOWN_AFTER_S = 0.2

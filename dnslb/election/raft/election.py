@@ -30,7 +30,7 @@ from dnslb.election.raft.asides import (
     Standings,
 )
 from dnslb.election.raft.carry import Carrier
-from dnslb.election.raft.commands import Commands, Parts
+from dnslb.election.raft.commands import LOOKS, Commands, Parts
 from dnslb.election.raft.core import RaftMember
 from dnslb.election.raft.elector import RaftElector
 from dnslb.election.raft.founding import found_cluster
@@ -62,13 +62,15 @@ from dnslb.net.clock import Clock
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where and as what this member stands. ``directory`` is its own; ``bootstrap``: it founds a
-    cluster there if it never belonged to one."""
+    cluster there if it never belonged to one. ``dry_run``: only what it holds is looked at; it is
+    never run, so it votes for nobody, leads nobody and hears nobody."""
 
     me: Self
     owner_id: str
     directory: Path
     profile: str
     bootstrap: bool
+    dry_run: bool = False
 
 
 class RaftElection:
@@ -159,7 +161,20 @@ class RaftElection:
         )
         self._commands = Commands(parts, around.note, around.stop)
         self.source = Relay(clock, send)
-        self.outlook = Outlook(place.me, self.node, admin, clock, around.note, send, self._parting)
+        self.outlook = Outlook(
+            place.me,
+            self.node,
+            admin,
+            clock,
+            around.note,
+            send,
+            self._parting,
+            dry_run=place.dry_run,
+        )
+        self._dry_run = place.dry_run
+        if place.dry_run:
+            # What was decided up to its last run; nothing is due yet, so it says nothing.
+            member.tick(clock.now())
         self._version = place.me.version
         self._connected: frozenset[str] = frozenset()
         self._agreed = ""
@@ -272,6 +287,12 @@ class RaftElection:
     # ------------------------------------------------------------------------------- asking
 
     async def execute(self, command: ClusterCommand) -> ClusterReply:
+        if self._dry_run and command.name not in LOOKS:
+            await trio.lowlevel.checkpoint()
+            us = self.node.member.id
+            raise CommandRefused(
+                f"{us} is a dry run: it takes no part in its cluster; ask a member that does"
+            )
         return await self._commands.execute(command)
 
     def view(self) -> ClusterView:

@@ -49,7 +49,8 @@ class Self:
 
 class Outlook:
     """``digest`` of our own configuration may change with a reload. ``needs``: our attention
-    list, which the other members show, too, while this one leads."""
+    list, which the other members show, too, while this one leads. ``dry_run``: this member takes no
+    part, so it knows nothing of the others but that they are members."""
 
     def __init__(
         self,
@@ -60,7 +61,10 @@ class Outlook:
         note: Note,
         send: Callable[[str, Aside], None],
         parting: Parting,
+        *,
+        dry_run: bool = False,
     ) -> None:
+        self._dry_run = dry_run
         self._parting = parting
         self._me = me
         self._node = node
@@ -139,6 +143,8 @@ class Outlook:
         known = None if taken_out else member.leader
         leader = configuration.find(known) if known is not None else None
         role: Role = "removed" if taken_out else member.role
+        if self._dry_run:
+            role = "dry-run"
         views = [self._member_view(one, role) for one in configuration.members]
         if configuration.find(member.id) is None:
             us = self._me
@@ -176,7 +182,7 @@ class Outlook:
             last_contact_s=contact.heard_s,
             match_index=contact.match,
             lag=contact.lag,
-            reached=contact.reached,
+            reached=None if self._dry_run and not is_self else contact.reached,
         )
 
     # -------------------------------------------------------------------------------- events
