@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import Hashable
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 
 import trio
 
@@ -38,10 +39,11 @@ class Peer:
 
     @property
     def account(self) -> Hashable:
-        """Whose connections are counted together: one address, or one user of this machine."""
+        """Whose connections are counted together: one address, or one user of this machine. Of
+        IPv6 it is a /64, the least that one host has (RFC 7421)."""
         if self.credentials is not None:
             return self.credentials.uid
-        return self.address[0] if self.address else ""
+        return _network(self.address[0]) if self.address else ""
 
     @property
     def owner(self) -> Hashable:
@@ -54,6 +56,15 @@ class Peer:
             where = f"process {self.credentials.pid} of user {self.credentials.uid}"
         name = self.certificate.common_name if self.certificate else None
         return f"{name!r} at {where}" if name else where
+
+
+def _network(host: str) -> str:
+    if ":" not in host:
+        return host
+    address = IPv6Address(host.partition("%")[0])
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return f"{IPv6Address(int(address) >> 64 << 64)}/64"
 
 
 def read_peer(stream: trio.abc.Stream) -> Peer:
