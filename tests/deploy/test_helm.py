@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,12 @@ def test_it_renders_the_plain_manifests(mode: str) -> None:
     ]
     for left, right in zip(ours, theirs, strict=True):
         assert left == right
+
+
+def test_its_own_configuration_is_that_of_the_plain_manifests() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    theirs = one(kustomized("raft"), "ConfigMap")["data"]["dnslb.toml"]
+    assert tomllib.loads(values["config"]) == tomllib.loads(theirs)
 
 
 def test_helm_finds_nothing_wrong() -> None:

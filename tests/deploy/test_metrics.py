@@ -176,6 +176,20 @@ def test_promtool_takes_the_rules() -> None:
     assert (code, f"SUCCESS: {len(rules())} rules found" in text) == (0, True), text
 
 
+def test_promtool_takes_the_configurations_of_the_guide(tmp_path: Path) -> None:
+    shutil.copy(RULES, tmp_path)
+    text = (ROOT / "docs/deploy/README.md").read_text()
+    blocks = re.findall(r"```yaml\n# prometheus.yml\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 2
+    # Debian's promtool is built without the discovery of Kubernetes: the rest is looked at.
+    sd = re.compile(r"kubernetes_sd_configs:\n +- \{role: endpoints.*\}\n")
+    for block in blocks:
+        static = sd.sub("static_configs: [{targets: [a]}]\n", block)
+        (tmp_path / "prometheus.yml").write_text(static)
+        code, said = promtool("check", "config", str(tmp_path / "prometheus.yml"))
+        assert (code, f"{len(rules())} rules found" in said) == (0, True), said
+
+
 def test_the_alerts_fire_when_they_should_and_not_else(tmp_path: Path) -> None:
     code, text = promtool("test", "rules", str(UNIT_TESTS))
     assert code == 0, text
