@@ -30,7 +30,11 @@ def read_document(path: str) -> Document | Problem:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return Problem(f"{name}:{line}", "TOML is UTF-8 text, which these bytes are not")
-    return parse_document(name, text)
+    document = parse_document(name, text)
+    if isinstance(document, Problem) and path.endswith((".yaml", ".yml")):
+        hint = f"a YAML file of the Go program is converted by: dnslb config convert {name}"
+        return Problem(document.place, f"{document.sentence}; {hint}")
+    return document
 
 
 def parse_document(name: str, text: str) -> Document | Problem:

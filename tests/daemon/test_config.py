@@ -341,6 +341,12 @@ class TestFile:
         (problem,) = loader.problems(toml)
         assert problem.startswith(told)
 
+    def test_a_file_of_the_go_program_is_known(self, loader: Loader) -> None:
+        loader.file = loader.file.with_suffix(".yaml")
+        (problem,) = loader.problems("port: 8080\n")
+        assert problem.startswith("dnslb.yaml:1: is no valid TOML: ")
+        assert problem.endswith("is converted by: dnslb config convert dnslb.yaml")
+
     def test_a_number_beyond_all_measure(self, loader: Loader) -> None:
         digits = "0x" + "f" * 5000
         told = loader.problems(f"port = {digits}\nreport-max-age = {digits}\n")

@@ -224,6 +224,28 @@ def test_a_chosen_owner_is_taken() -> None:
     assert "owner-id" not in values("dnsProvider: mock\n")
 
 
+def test_flags_and_environment_of_the_go_program_need_no_conversion(tmp_path: Path) -> None:
+    """Those of its Helm chart, and an owner id."""
+    argv = [
+        *("-election", "k8s", "-debug", "-json-logging=true", "-instance-id", "dnslb-0"),
+        *("-etcd", "http://healthd-etcd-0.healthd-etcd:2379"),
+        *("-etcd", "http://healthd-etcd-1.healthd-etcd:2379"),
+        *("-agent", "foo", "-agent", "bar", "-agent", "baz", "-provider", "autodns"),
+        *("-lb", "test.nect.space=http://127.0.0.1:5080,tcp://192.168.1.215:5081"),
+        *("-lb", "foo.bar.nect.space=http://127.0.0.1:6080,tcp://192.168.1.215:6081"),
+        *("-zone-sync-interval-upload", "60", "-etcd-interval-monitoring", "30"),
+    ]
+    config = load_config([*argv, "-owner-id", "me"], environment(tmp_path))
+    assert [lb.name for lb in config.loadbalancers] == ["test.nect.space", "foo.bar.nect.space"]
+    assert config.agents == ("foo", "bar", "baz")
+    assert config.upload_interval_s == 60
+    assert config.autodns is not None
+    assert config.autodns.password.reveal() == SECRET
+    with pytest.raises(ConfigProblems) as caught:
+        load_config(argv, environment(tmp_path))
+    assert [problem.place for problem in caught.value.problems] == ["-owner-id"]
+
+
 # --------------------------------------------------------------------------- nothing gets lost
 
 
