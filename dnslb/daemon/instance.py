@@ -60,7 +60,7 @@ from dnslb.model.publication import Sighting
 from dnslb.model.report import Report
 from dnslb.model.status import LogEntry, Status
 from dnslb.net.clock import Clock, StallWatch
-from dnslb.net.watchable import Watchable
+from dnslb.net.watchable import Watchable, wait_first
 from dnslb.ports.operations import Operations
 from dnslb.ports.source import Source
 from dnslb.ports.verifier import Verifier
@@ -226,7 +226,11 @@ class Instance:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._reconciler.run)
             nursery.start_soon(self._election.store.run, self._publish_state)
-            await self._loaded.wait()
+            # What keeps the state may be away for long, and a stop is asked for meanwhile.
+            await wait_first(self._loaded, self._stop_asked)
+            if not self._loaded.is_set():
+                nursery.cancel_scope.cancel()
+                return
             if not self.config.dry_run:
                 nursery.start_soon(self._election.elector.run, self._publish_lease)
             await nursery.start(self.sources.run)

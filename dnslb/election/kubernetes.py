@@ -107,8 +107,7 @@ class Connection:
         except Exception as e:
             # The package lets through what YAML, base64, TLS and its own lookups raise.
             advice = "" if kubeconfig else " Outside a pod -k8s-kubeconfig is needed."
-            said = one_line(str(e) if isinstance(e, ConfigException | OSError) else repr(type(e)))
-            raise ConfigError(f"{where} cannot be used: {said}{advice}") from e
+            raise ConfigError(f"{where} cannot be used: {_why(e)}{advice}") from e
 
     @property
     def server(self) -> str:
@@ -229,6 +228,16 @@ class Stream:
         # What the connection is in the middle of decides how it takes this.
         with suppress(OSError, ValueError, RuntimeError, HTTPError):
             self._response.shutdown()
+
+
+def _why(error: Exception) -> str:
+    """Never what stands in the file, which may be a secret: YAML's own words quote it."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return f"it is no YAML, at line {mark.line + 1}, column {mark.column + 1}."
+    if isinstance(error, ConfigException | OSError):
+        return one_line(str(error))
+    return f"it does not hold together ({type(error).__name__})."
 
 
 def _whole(call: Call, response: urllib3.BaseHTTPResponse, errand: Errand) -> Answer:

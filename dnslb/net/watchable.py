@@ -61,3 +61,15 @@ class Watchable(Generic[T]):
         while not predicate(self._value):
             await self._changed.wait()
         return self._value
+
+
+async def wait_first(*events: trio.Event) -> None:
+    """Returns when one of them is set."""
+
+    async def wait(event: trio.Event) -> None:
+        await event.wait()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for event in events:
+            nursery.start_soon(wait, event)

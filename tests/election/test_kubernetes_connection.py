@@ -139,6 +139,8 @@ async def test_a_kubeconfig_that_cannot_be_used_is_named_and_not_shown(
     with pytest.raises(ConfigError, match=f"The kubeconfig {path} cannot be used: ") as caught:
         await client.load()
     assert SECRET not in str(caught.value)
+    is_no_yaml = text.startswith("{token")
+    assert ("is no YAML, at line 1, column" in str(caught.value)) == is_no_yaml
     with pytest.raises(KubernetesRefusal, match="Nothing was sent"):
         await client.read(Kind.LEASE, NAME)
 

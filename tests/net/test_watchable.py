@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from dnslb.net.watchable import Watchable
+from dnslb.net.watchable import Watchable, wait_first
 from dnslb.ports.watched import Watched
 
 
@@ -91,3 +91,10 @@ async def test_no_change_between_two_waits_is_missed() -> None:
 def test_is_what_the_port_asks_for() -> None:
     watched: Watched[int] = Watchable(7)
     assert (watched.value, watched.revision) == (7, 0)
+
+
+async def test_the_first_of_several_events_ends_the_wait() -> None:
+    first, second = trio.Event(), trio.Event()
+    second.set()
+    await wait_first(first, second)
+    assert not first.is_set()

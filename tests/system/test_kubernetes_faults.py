@@ -160,3 +160,17 @@ def damage_the_state(scene: Scene) -> None:
     scene.wait_values(SECOND)
     fleet.wait(partial(lambda: fleet.row(other, "kubernetes-state") == ""))
     assert json.loads(person.get(STATE_MAP)["data"][STATE])["format"] == 1
+
+
+def test_a_start_without_an_api_server_says_so_and_ends_when_told(
+    tmp_path: Path, make_fleet: Callable[..., Fleet]
+) -> None:
+    (tmp_path / "zones").mkdir()
+    publisher = f'provider = "file"\nfile-dir = "{tmp_path / "zones"}"\nfile-shared = true\n'
+    fleet = make_fleet(publisher=publisher, size=1)
+    fleet.server.process.kill()
+    fleet.start("r1")
+    fleet.wait(lambda: "cannot be read: No answer" in fleet.row("r1", "kubernetes-state"))
+    assert fleet.status("r1")["role"] != "leader"
+    assert fleet.stop("r1") == 0
+    assert "did not end" not in fleet["r1"].log
