@@ -9,6 +9,7 @@ import trio
 import trio.lowlevel
 import trio.testing
 
+from dnslb.election.raft import carry
 from dnslb.election.raft.asides import Answered
 from dnslb.errors import CommandRefused, NoLeader, NotLeader
 from dnslb.model.cluster import ClusterCommand, ClusterReply
@@ -140,6 +141,24 @@ async def test_nobody_waits_for_a_leader_that_stands_still_once_another_one_lead
         assert ended[0] <= 1
         assert trio.current_time() - began < 5
         assert len(a.performed) == 1
+
+
+async def test_commands_that_are_carried_at_once_are_bounded(
+    autojump_clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carry, "UNDER_WAY_MAX", 2)
+    async with street(tmp_path, "b") as (made, a):
+        await trio.sleep(0.5)
+        b = made.houses["b"].member
+        a.works = 1.0
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(b.perform, Command("sync", (), "eve"), 5)
+            await trio.sleep(0.5)
+            with pytest.raises(CommandRefused, match="2 commands are under way already"):
+                await b.perform(Command("sync", (), "eve"), 5)
+        assert len(a.performed) == 2
+        assert (await b.perform(Command("sync", (), "eve"), 5)).sentences == ("done by a",)
 
 
 async def test_without_a_leader_nothing_is_carried(autojump_clock: Clock, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from dnslb.election.raft.messages import (
     Sound,
     Vote,
 )
-from dnslb.election.raft.timings import LAN
+from dnslb.election.raft.timings import LAN, WAN, promise_s
 from dnslb.errors import CommandRefused, StoreError
 from tests.election.raft.stage import Stage, configuration, entry, filled, member
 
@@ -166,6 +166,15 @@ def test_5_the_longest_lease_outlives_a_crash() -> None:
     stage.restart()
     stage.receive("c", Ask(2, 9, 5))
     assert stage.said(Vote, "c")[-1].left_s == pytest.approx(5.5)
+
+
+def test_5_so_does_a_leaders_own_also_where_it_starts_with_a_shorter_one() -> None:
+    stage = Stage("abc", settings=Settings(WAN))
+    stage.lead("b")
+    stage.settings = Settings(LAN)
+    stage.restart()
+    stage.receive("c", Ask(9, 99, 9))
+    assert stage.said(Vote, "c")[-1].left_s == pytest.approx(promise_s(WAN.lease_s))
 
 
 # ------------------------------------------------------------------------------------------- 6

@@ -182,6 +182,12 @@ async def test_members_hand_reports_to_each_other_and_compare_what_they_decide_b
         b.member.tell_digest("d1")
         await trio.sleep(1.5)
         assert ("config-differs", "b") not in a.rows
+        b.member.tell_digest("d3")
+        await trio.sleep(1.5)
+        assert ("config-differs", "b") in a.rows
+        await made.shut(b)
+        await trio.sleep(1.5)
+        assert ("config-differs", "b") not in a.rows
 
 
 async def test_members_agree_when_all_voters_say_so_now(
