@@ -197,8 +197,8 @@ class KubernetesElector:
         if scope.cancelled_caught:
             return not self._still(right)
         self._parts.notices.clear(STATE)
-        if self._still(right):
-            self._epoch, self._claimed = epoch, (right.uid, right.term)
+        # Whether that holding still goes on, whoever looks next finds out.
+        self._epoch, self._claimed = epoch, (right.uid, right.term)
         return True
 
     def _still(self, right: Right) -> bool:
@@ -231,8 +231,9 @@ class KubernetesElector:
         if isinstance(wish, Look):
             contest.found(await objects.read(Kind.LEASE, self._place.name), self._now())
             return
-        held_before = contest.is_ours
-        contest.begin(wish, self._now())
+        now = self._now()
+        held_before = contest.right(now.boot) is not None
+        contest.begin(wish, now)
         if wish.existing is None:
             answer = await objects.create(Kind.LEASE, self._place.name, wish.payload)
         else:
@@ -287,7 +288,6 @@ class KubernetesElector:
             return
         if self._contest.holder != before:
             self._note_holder()
-        self._look()
         self._wake()
 
     def _note_holder(self) -> None:
@@ -348,6 +348,6 @@ _ALLOW = "compare 'kubectl auth can-i --list -n {namespace}' with docs/kubernete
 _DONE = {
     "create": "the Lease {where} was missing and is made, for nobody yet",
     "acquire": "the Lease {where} is taken",
-    "renew": "the Lease {where} turned out to be ours",
+    "renew": "the Lease {where} is still ours",
     "release": "the Lease {where} is released",
 }

@@ -23,9 +23,10 @@ class Ground:
         self.claims: list[tuple[str, int, str]] = []
         self.ended = 0
         self.broken = False
+        self.slow_s = 0.001
 
     async def begin_term(self, lease_uid: str, term: int, nonce: str) -> int:
-        await trio.sleep(0.001)
+        await trio.sleep(self.slow_s)
         if self.broken:
             raise StoreError("the ConfigMap dns/dnslb cannot be read")
         self.claims.append((lease_uid, term, nonce))
@@ -51,9 +52,11 @@ class Workers:
 class Board:
     def __init__(self) -> None:
         self.rows: dict[str, tuple[str, str]] = {}
+        self.ever: list[str] = []
 
     def put(self, severity: str, kind: str, subject: str, sentence: str, next_step: str) -> None:
         self.rows[kind] = (severity, sentence)
+        self.ever.append(kind)
 
     def clear(self, kind: str, subject: str | None = None) -> None:
         self.rows.pop(kind, None)
@@ -70,7 +73,7 @@ class Member:
         self.notes: list[str] = []
         self.errors = 0
         self.lease: Lease | None = None
-        self.lost = trio.Event()
+        self.lost, self.told = trio.Event(), trio.Event()
         self.published: list[Lease | None] = []
         self.place = Place("dns", "dnslb", name, "example", f"n{seed}")
         luck = random.Random(f"{name} {seed}")
@@ -92,6 +95,8 @@ class Member:
         if lease is None:
             self.lost.set()
             self.lost = trio.Event()
+        self.told.set()
+        self.told = trio.Event()
         self.published.append(lease)
 
     async def run(self) -> None:
@@ -101,6 +106,10 @@ class Member:
     def kill(self) -> None:
         self.life.cancel()
         self.lease = None
+
+    async def wait_publication(self) -> None:
+        """Until a lease is gained, prolonged or lost."""
+        await self.told.wait()
 
     async def wait_loss(self) -> None:
         await self.lost.wait()

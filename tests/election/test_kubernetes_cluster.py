@@ -66,6 +66,17 @@ async def test_who_gave_up_or_stands_for_nothing_stands_by(autojump_clock: MockC
     assert seen_by(Member(server, "c"), takes_part=False).view().role == "standby"
 
 
+async def test_who_has_not_claimed_the_state_yet_leads_nobody(autojump_clock: MockClock) -> None:
+    a = Member(MemoryServer(), "a")
+    a.ground.broken = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(a.run)
+        await trio.sleep(17)
+        assert a.contest.is_ours
+        assert (seen_by(a).view().role, seen_by(a).view().leader) == ("candidate", None)
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_program_of_another_kind_is_named_too(autojump_clock: MockClock) -> None:
     server = MemoryServer()
     server.put(

@@ -98,6 +98,30 @@ class TestGivingUp:
         taken = write(one, 15, "acquire")
         assert taken.record.transitions == 8
 
+    def test_a_second_giving_up_shortens_nothing(self) -> None:
+        one = held()
+        one.give_up(1020.0)
+        one.give_up(1012.0)
+        assert until(one, 13) == 1020.0
+
+    def test_a_pause_does_not_hold_up_a_release(self) -> None:
+        one = held()
+        one.failed(at(2))
+        one.give_up(math.inf)
+        one.allow_release()
+        assert isinstance(one.wish(at(2)), Look)
+
+    def test_conflicts_are_counted_in_a_row(self) -> None:
+        one = held()
+        for _ in range(5):
+            one.conflict(at(2))
+        one.found(answered(one, write_of(one), 9), at(4))
+        wish = write(one, 4, "renew")
+        one.begin(wish, at(4))
+        one.written(answered(one, wish, 10), at(4))
+        one.conflict(at(6))
+        assert isinstance(one.wish(at(6)), Look)
+
 
 class TestFailing:
     def test_pauses_grow_not_beyond_the_retry_period_for_the_holder(self) -> None:
