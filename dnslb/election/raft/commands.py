@@ -43,7 +43,8 @@ CHANGING = frozenset(
         *("leadership_transfer", "leadership_transfer_to_server", "remove_server"),
     )
 )
-AT_LEADER = CHANGING | {"await", "forget", "verify_leader"}
+OF_TOKENS = frozenset(("await", "forget"))
+AT_LEADER = CHANGING | OF_TOKENS | {"verify_leader"}
 LOOKS = frozenset(("applied_index", "get_configuration", "last_index", "state", "stats"))
 """Those that only tell what the member itself holds."""
 OPAQUE_BYTES_MAX = 64 * 1024
@@ -99,6 +100,9 @@ class Commands:
         await trio.lowlevel.checkpoint()
         self._check(command)
         if command.name in AT_LEADER:
+            if command.name in OF_TOKENS and self._parts.undertakings.knows(command.arguments[0]):
+                # Whoever handed the leadership over still knows what came of it.
+                return await self.lead(command)
             return await self._at_leader(command)
         if command.name == "leader":
             return await self._leader()

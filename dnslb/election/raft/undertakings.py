@@ -60,13 +60,17 @@ class Undertakings:
         finally:
             one.over.set()
 
+    def knows(self, token: str) -> bool:
+        """Whether that one was given here, and not forgotten."""
+        return token in self._kept
+
     async def wait(self, token: str) -> ClusterReply:
         """What it came to; raises `CommandRefused`, also for a token that is not known here."""
         one = self._kept.get(token)
         if one is None:
             raise CommandRefused(
-                f"no command with the token {token} is known here: a token is valid on the "
-                "leader that gave it, for an hour or until it is forgotten"
+                f"no command with the token {token[:40]!r} is known here: a token is valid on the "
+                "member that gave it as the leader, for an hour or until it is forgotten"
             )
         await one.over.wait()
         if one.end is None:
@@ -79,7 +83,7 @@ class Undertakings:
         """Raises `CommandRefused` for a token that is not known, or still under way."""
         one = self._kept.get(token)
         if one is None:
-            raise CommandRefused(f"no command with the token {token} is known here")
+            raise CommandRefused(f"no command with the token {token[:40]!r} is known here")
         if not one.over.is_set():
             raise CommandRefused(f"{one.what} is still under way; await {token} first")
         del self._kept[token]
