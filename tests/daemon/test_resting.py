@@ -7,7 +7,7 @@ from dataclasses import replace
 import trio
 import trio.testing
 
-from dnslb.daemon.resting import WRITE_S_MAX, RestingWorkers, finish_writes
+from dnslb.daemon.resting import CUT_OFF_S_MAX, WRITE_S_MAX, RestingWorkers, finish_writes
 from tests.daemon.pieces import lease, plan
 from tests.daemon.worker_bench import Bench, bench
 from tests.doubles.zone_provider import ScriptedProvider
@@ -62,6 +62,33 @@ async def test_a_write_that_takes_too_long_is_cut_off(autojump_clock: Clock) -> 
         assert trio.current_time() - began < WRITE_S_MAX + 1
         assert b.failure.kind == "unknown"
         assert await finish_writes(b.gate)
+
+
+async def stubborn(b: Bench, seconds: float) -> None:
+    """A write that heeds being cut off only once its provider lets it."""
+    with b.gate.pass_through(TOKEN, 100), trio.CancelScope(shield=True):
+        await trio.sleep(seconds)
+
+
+async def test_whoever_is_told_that_all_is_at_rest_may_rely_on_it(autojump_clock: Clock) -> None:
+    async with bench() as b, trio.open_nursery() as nursery:
+        nursery.start_soon(stubborn, b, 10)
+        await trio.testing.wait_all_tasks_blocked()
+        began = trio.current_time()
+        await resting(b).rest(TOKEN)
+        assert b.gate.under_way == 0
+        assert trio.current_time() - began == 10
+
+
+async def test_a_stop_waits_a_moment_for_what_it_cut_off_and_says_so(
+    autojump_clock: Clock,
+) -> None:
+    for seconds, left in ((WRITE_S_MAX + CUT_OFF_S_MAX / 2, 0), (WRITE_S_MAX + 5, 1)):
+        async with bench() as b, trio.open_nursery() as nursery:
+            nursery.start_soon(stubborn, b, seconds)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not await finish_writes(b.gate)
+            assert b.gate.under_way == left
 
 
 async def test_no_write_begins_that_no_majority_has_confirmed(autojump_clock: Clock) -> None:

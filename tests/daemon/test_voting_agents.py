@@ -26,7 +26,11 @@ def test_whoever_becomes_a_voter_counts_after_a_full_round() -> None:
     assert not voting.take(REPORT), "nothing new"
     voting.change(("a", "b", "c"))
     voting.change(("a", "c"))
+    voting.change(("a", "c", "d"))
+    voting.change(("a", "c"))
+    assert not voting.take(replace(REPORT, agent="d")), "it left before it counted"
     assert names(voting) == "a"
+    assert not voting.take(REPORT), "it is no voter any more"
     assert voting.take(replace(REPORT, agent="c"))
     voting.change(("a",))
     voting.change(("a", "c"))
