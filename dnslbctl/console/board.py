@@ -24,6 +24,7 @@ from dnslbctl.console.columns import columns
 from dnslbctl.console.frame import Frame
 from dnslbctl.console.ink import Ink
 from dnslbctl.console.rows import Rows
+from dnslbctl.console.screens.base import BaseScreen
 from dnslbctl.console.screens.form import FormScreen
 from dnslbctl.console.widgets.pane import Pane
 from dnslbctl.console.widgets.prose import Prose
@@ -115,6 +116,9 @@ class Board(Actions):
         }  # fmt: skip
 
     # ------------------------------------------------------------------------------------ layout
+
+    def get_default_screen(self) -> BaseScreen:
+        return BaseScreen(id="_default")
 
     def compose(self) -> ComposeResult:
         yield self._bars["header"]

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 WHEEL_ROWS = 3
 FLEXIBLE_MIN = 12
+_HERE, _FOCUSED = 1, 2
+"""The cursor's row, without and with the keyboard's attention."""
 
 
 class RowList(Widget, can_focus=True):
@@ -135,7 +137,8 @@ class RowList(Widget, can_focus=True):
         if y == 0 or n >= len(self.keys):
             return y == 0, self.empty if not self.keys and n == 0 else "", thumb
         key = self.keys[n]
-        return tuple(self.row_of(key)), key == self.key, thumb
+        here = (_FOCUSED if self.has_focus else _HERE) if key == self.key else 0
+        return tuple(self.row_of(key)), here, thumb
 
     def _has_thumb(self, y: int) -> bool:
         """Whether the position mark, which shows what part of the list is in sight, is here."""
@@ -153,10 +156,10 @@ class RowList(Widget, can_focus=True):
         look = self._drawn[y] = self._look(y)
         base = self.rich_style
         match look:
-            case (tuple() as cells, bool() as here, bool() as thumb):
+            case (tuple() as cells, int() as here, bool() as thumb):
                 style = base
                 if here:
-                    style += Style(bgcolor=CURSOR, bold=self.has_focus or None)
+                    style += Style(bgcolor=CURSOR, bold=here == _FOCUSED or None)
                 return self._strip(cells, style, "> " if here else "  ", thumb=thumb)
             case (True, _, _):
                 cells = tuple((column.title, "head") for column in self.columns)
@@ -231,10 +234,10 @@ class RowList(Widget, can_focus=True):
         self.lay_out()
 
     def on_focus(self) -> None:
-        self._drawn.clear()
+        self.touch()
 
     def on_blur(self) -> None:
-        self._drawn.clear()
+        self.touch()
 
     def on_click(self, event: Click) -> None:
         offset = event.get_content_offset(self)
