@@ -197,17 +197,14 @@ class Actions(App[None]):
         if not self._is_current():
             return
         about = self._attention()
-        if about is not None and about["kind"] == "released":
-            await self.open_form(deciding.release(about["subject"]))
-            return
-        if about is not None and about["kind"] == "paused":
-            await self.action_resume()
-            return
-        if about is not None and about["kind"].startswith("endless-"):
-            await self.action_clear()
-            return
-        if about is not None and about["kind"] == "zone-error":
-            await self.action_sync()
+        others = {
+            "Release": self.action_release,
+            "Resume": self.action_resume,
+            "Clear": self.action_clear,
+            "Sync": self.action_sync,
+        }
+        if about is not None and (other := others.get(self.rows.step_of(about))) is not None:
+            await other()
             return
         key = about["subject"] if about is not None else self.cursor()
         wanted = self.picture.held_change(str(key)) if self.active in ("now", "changes") else None

@@ -234,6 +234,7 @@ class Console(Board):
     @on(Moved)
     def _moved(self, event: Moved) -> None:
         self._paint_details()
+        self._paint_keys()
         if event.rows.id == "endpoints":
             if self._votes_timer is not None:
                 self._votes_timer.stop()

@@ -242,9 +242,7 @@ class Board(Actions):
         width = self._base.size.width
         self._bars["header"].show_text(self._frame.header(width, trouble))
         self._bars["tabs"].show_text(self._frame.tabs(width, self.active))
-        raft = self.picture.known and self.picture.status["election"] == "raft"
-        keys = self._frame.keys(width, self.active, on=not self.offline, raft=raft)
-        self._bars["keys"].show_text(keys)
+        self._paint_keys()
         bar = self._bars["banner"]
         banner = None
         if self.picture.known or trouble is not None:
@@ -254,6 +252,14 @@ class Board(Actions):
             bar.set_class(banner is not None and banner[1] == tone, tone)
         if banner is not None:
             bar.show([[(banner[0], "")]])
+
+    def _paint_keys(self) -> None:
+        width = self._base.size.width
+        raft = self.picture.known and self.picture.status["election"] == "raft"
+        about = self._attention()
+        step = self.rows.step_of(about) if about is not None else ""
+        keys = self._frame.keys(width, self.active, on=not self.offline, raft=raft, step=step)
+        self._bars["keys"].show_text(keys)
 
     def _paint_details(self) -> None:
         for name, pane in self._panes.items():

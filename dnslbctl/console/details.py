@@ -25,12 +25,15 @@ def of_attention(rows: Rows, key: tuple[str, str]) -> list[Line]:
         return []
     mark, word, tone = SEVERITIES[row["severity"]]
     lines: list[Line] = [
-        [(f"{rows.mark(mark)} {word}  ", tone), (plain(row["subject"]), "bold"),
+        [(f"{rows.mark(mark)} {word}  ", tone), (plain(rows.subject_of(row)), "bold"),
          (f"  {plain(row['kind'])}, for {rows.since(row['since'])}", "dim")],
         [(plain(row["sentence"]), "")],
     ]  # fmt: skip
+    if step := rows.step_of(row):
+        lines.append([("next  ", "dim"), ("x", "key"), (f" {step.lower()}s it here", "")])
     if row["next"]:
-        lines.append([("next  ", "dim"), (plain(row["next"]), "key")])
+        lead = "or    " if step else "next  "
+        lines.append([(lead, "dim"), (plain(row["next"]), "" if step else "key")])
     return lines
 
 

@@ -25,7 +25,7 @@ _MORE: tuple[Hint, ...] = (
     ("q", "Quit", "quit"),
 )
 _HINTS: dict[str, tuple[Hint, ...]] = {
-    "now": (("x", "Act on it", "decide"), ("w", "Why", "why"), ("p", "Pause", "pause")),
+    "now": (("w", "Why", "why"), ("p", "Pause", "pause")),
     "endpoints": (
         ("d", "Drain", "drain"),
         ("f", "Force", "force"),
@@ -99,9 +99,12 @@ class Frame:
         text.rstrip()
         return text
 
-    def keys(self, width: int, pane: str, *, on: bool, raft: bool) -> Text:
-        """``on``: whether orders can be given; ``raft``: whether there are members to order."""
+    def keys(self, width: int, pane: str, *, on: bool, raft: bool, step: str) -> Text:
+        """``on``: whether orders can be given; ``raft``: whether there are members to order;
+        ``step``: what ``x`` does in Now, "" where it does nothing."""
         hints = _HINTS[pane] if pane != "members" or raft else ()
+        if pane == "now":
+            hints = (*((("x", step, "decide"),) if step else ()), *hints)
         if self._rows.picture.known and self._rows.picture.status["pauses"]:
             hints = tuple((k, "Resume" if w == "Pause" else w, a) for k, w, a in hints)
         text = Text(no_wrap=True, overflow="crop")

@@ -53,7 +53,7 @@ def header(rows: Rows, width: int) -> list[Span]:
         here = " (here)" if leader["id"] == status["instance_id"] else ""
         what = "leader " if status["election"] == "raft" else "holder "
         parts.append((0, [(what, "dim"), (plain(leader["id"]), "bold"), (here, "dim")]))
-    if status["election"] == "raft":
+    if status["election"] == "raft" and rows.picture.voters():
         parts += _voters(rows)
     if status["term"] is not None and status["election"] != "singleton":
         parts.append((3, [("term ", "dim"), (str(status["term"]), "")]))
@@ -147,6 +147,13 @@ def banner(rows: Rows, trouble: Trouble | None) -> Span | None:
         )
     if status["role"] == "dry-run":
         return "DRY RUN: this instance takes no part in its cluster and writes nothing.", "warn"
+    if status["role"] == "waiting":
+        info = next((a for a in status["attention"] if a["kind"] == "raft-waiting"), None)
+        step = f" At {info['next'].removeprefix('at ')}" if info is not None else ""
+        return (
+            f"{plain(status['instance_id'])} waits to be added to a cluster.{plain(step)}",
+            "warn",
+        )
     if status["leader"] is None:
         return (
             "NO LEADER: nobody may write, and DNS stays as it is. Orders wait for a leader.",

@@ -35,6 +35,7 @@ CHANGES = {
     "failed": ("bad", "bad"),
     "superseded": ("info", "dim"),
 }
+_STEPS = {"released": "Release", "paused": "Resume", "zone-error": "Sync"}
 _BAD_EVENTS = frozenset({"frozen", "write-failed", "zone-error", "state-store", "resigned"})
 _WARNING_EVENTS = frozenset({"held", "notice", "stall", "config-refused", "config-problem"})
 
@@ -78,15 +79,25 @@ class Rows:
         if row is None:  # it went between two paints
             return ()
         mark, word, tone = SEVERITIES[row["severity"]]
-        # The id of a held change tells nobody anything; what it would change does.
-        held = self.picture.held_change(row["subject"])
-        subject = row["subject"] if held is None else f"{held['name']} {held['type']}"
+        subject = self.subject_of(row)
         return (
             (f"{self.mark(mark)} {word}", tone),
             (plain(subject), "bold" if row["severity"] != "info" else ""),
-            (plain(row["sentence"]), ""),
+            (plain(_without(subject, row["sentence"])), ""),
             (self.since(row["since"]), "dim"),
         )
+
+    def subject_of(self, row: messages.Attention) -> str:
+        """The id of a held change tells nobody anything; what it would change does."""
+        held = self.picture.held_change(row["subject"])
+        return row["subject"] if held is None else f"{held['name']} {held['type']}"
+
+    def step_of(self, row: messages.Attention) -> str:
+        """What ``x`` does about it here; "": nothing."""
+        kind = row["kind"]
+        if self.picture.held_change(row["subject"]) is not None:
+            return "Decide"
+        return "Clear" if kind.startswith("endless-") else _STEPS.get(kind, "")
 
     # --------------------------------------------------------------------------------- endpoints
 
@@ -243,6 +254,14 @@ class Rows:
     def forget_events(self) -> None:
         """The numbers of another daemon's events mean others."""
         self._events = {}
+
+
+def _without(subject: str, sentence: str) -> str:
+    """The sentence beside its subject: a narrow column has no room to say it twice."""
+    for lead in (f"{subject}: ", f"{subject} "):
+        if sentence.startswith(lead):
+            return sentence[len(lead) :]
+    return sentence
 
 
 def condition(member: messages.Member) -> tuple[str, str, str]:

@@ -36,7 +36,7 @@ class Picture:
 
 PICTURES = (
     Picture("all", LARGE, ("2", "down", "down", "down"), "its last word was up"),
-    Picture("now", SMALL, (), "next  dnslbctl approve"),
+    Picture("now", SMALL, (), "x decides it here"),
     Picture("endpoints", SMALL, ("2", "down"), "in → held"),
     Picture("drain", SMALL, ("2", "down", "down", "d"), "'disk swap' --for 2h", write="disk swap"),
     Picture("decide", SMALL, ("4", "x", "right"), "type shop.example.org"),

@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.color import Color
 
+from dnslb.model.cluster import ClusterView, MemberView
+from dnslb.model.status import Attention
 from tests.console.driving import Hands, drive, driven
-from tests.console.stage import PAUSED
+from tests.console.stage import CROWD, PAUSED
 from tests.console.wire import wire
 from tests.dnslbctl.daemon import Daemon
+from tests.doubles.operations import WALL
 
 GOLDEN = Path(__file__).with_name("golden")
 SMALL, LARGE = (80, 24), (200, 60)
@@ -156,7 +159,32 @@ def test_a_pause_is_said_aloud(daemon: Daemon) -> None:
     drive(daemon.path, hand)
 
 
-Act = Callable[[Hands], Awaitable[None]]
+def test_a_member_that_waits_says_what_to_do(daemon: Daemon) -> None:
+    us = MemberView("fra-1", "10.20.1.5:3648", "nonvoter", "waiting", True, "0.1.0")
+    daemon.shown.members = ClusterView("waiting", None, None, (us,))
+    step = "at a member: dnslbctl raft add_voter fra-1 10.20.1.5:3648 0"
+    waits = Attention("info", "raft-waiting", "fra-1", WALL, "fra-1 waits to be added", step)
+    daemon.shown.show(replace(CROWD, attention=(waits,)))
+
+    async def hand(hands: Hands) -> None:
+        text = " ".join(hands.text.split())
+        assert f"fra-1 waits to be added to a cluster. At {step[3:]}" in text
+        assert "voters" not in hands.rows()[0]
+
+    drive(daemon.path, hand)
+
+
+def test_the_key_line_says_what_x_does_with_the_row(daemon: Daemon) -> None:
+    async def hand(hands: Hands) -> None:
+        shown = []
+        await hands.until_shown("next  x")
+        for _ in range(4):
+            shown.append(hands.rows()[-1].partition("w Why")[0].strip())
+            assert bool(shown[-1]) == ("next  x" in hands.text)
+            await hands.press("down")
+        assert shown == ["x Decide", "", "x Release", ""]
+
+    drive(daemon.path, hand)
 
 
 def test_a_daemon_that_is_gone_and_comes_back(tmp_path: Path, daemon: Daemon) -> None:
