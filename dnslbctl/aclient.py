@@ -14,9 +14,9 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from dnslb.api.codec import BODY_BYTES_MAX, Malformed, decode, encode
+from dnslb.api.codec import BODY_BYTES_MAX, encode
 from dnslb.api.version import PREFIX, TIME_HEADER, VERSION_HEADER
-from dnslbctl.client import Broken, Reply, Unreached, refusal, why_unreached
+from dnslbctl.client import Broken, Reply, Unreached, refusal, to_value, why_unreached
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -66,7 +66,7 @@ class AsyncClient:
                     raise refusal(self.path, status, await reader.read(HEAD_BYTES_MAX))
             last = None
             async for data in self._read_events(reader):
-                event = self._decode(data, dict)
+                event = to_value(self.path, data, dict)
                 seq = event.get("seq")
                 if not isinstance(seq, int) or (last is not None and seq != last + 1):
                     raise Broken(self.path, f"skipped events after number {last}")
@@ -110,7 +110,7 @@ class AsyncClient:
             raise Broken(self.path, "broke off in the middle of its answer")
         if status != 200:
             raise refusal(self.path, status, bytes(answer))
-        return Reply(headers, self._decode(bytes(answer), (dict, list)))
+        return Reply(headers, to_value(self.path, bytes(answer), (dict, list)))
 
     @asynccontextmanager
     async def _connected(
@@ -168,12 +168,3 @@ class AsyncClient:
         if words[1] == "200" and not {VERSION_HEADER.lower(), TIME_HEADER.lower()} <= {*headers}:
             raise Broken(self.path, "is not dnslb")
         return int(words[1]), headers
-
-    def _decode(self, data: bytes, kind: type | tuple[type, ...]) -> Any:
-        try:
-            value = decode(data)
-        except Malformed as error:
-            raise Broken(self.path, f"gave an answer that cannot be read ({error})") from error
-        if not isinstance(value, kind):
-            raise Broken(self.path, "gave an answer of an unknown shape")
-        return value

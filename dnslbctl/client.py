@@ -156,7 +156,7 @@ class Client:
                     if not line.endswith(b"\n"):
                         raise Broken(self.path, "broke off in the middle of a line")
                     if line.strip():  # a blank one is a heartbeat
-                        yield self._decode(line, dict)
+                        yield to_value(self.path, line, dict)
                     deadline.renew(deadline.seconds)
             except OSError as error:
                 raise self.broken(error, deadline.seconds) from error
@@ -180,7 +180,7 @@ class Client:
             raise Broken(self.path, "broke off in the middle of its answer")
         if status != 200:
             raise refusal(self.path, status, bytes(answer))
-        return Reply(headers, self._decode(bytes(answer), (dict, list)))
+        return Reply(headers, to_value(self.path, bytes(answer), (dict, list)))
 
     def _connect(self, timeout_s: float) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -223,19 +223,21 @@ class Client:
             raise Broken(self.path, self.stranger)
         return int(words[1]), headers
 
-    def _decode(self, data: bytes, kind: type | tuple[type, ...]) -> Any:
-        try:
-            value = decode(data)
-        except Malformed as error:
-            raise Broken(self.path, f"gave an answer that cannot be read ({error})") from error
-        if not isinstance(value, kind):
-            raise Broken(self.path, "gave an answer of an unknown shape")
-        return value
-
     def broken(self, error: OSError, limit_s: float) -> Unreached:
         if isinstance(error, TimeoutError):
             return Broken(self.path, f"did not answer within {limit_s:.3g} s")
         return Broken(self.path, f"broke the connection off ({error.strerror or error})")
+
+
+def to_value(path: str, data: bytes, kind: type | tuple[type, ...]) -> Any:
+    """What the daemon at ``path`` answered, which has to be of a ``kind``; raises `Broken`."""
+    try:
+        value = decode(data)
+    except Malformed as error:
+        raise Broken(path, f"gave an answer that cannot be read ({error})") from error
+    if not isinstance(value, kind):
+        raise Broken(path, "gave an answer of an unknown shape")
+    return value
 
 
 def refusal(path: str, status: int, body: bytes) -> Failed:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from textual.widgets import Button, Input
 
 from tests.console.cluster import Cluster
-from tests.console.driving import Hands, drive
+from tests.console.driving import Hands, drive, driven
 from tests.console.stage import RAFT
 from tests.console.test_orders import back, order
+from tests.console.wire import wire
 from tests.dnslbctl.daemon import Daemon
 
 
@@ -131,6 +134,30 @@ def test_a_form_cancelled_sends_nothing(daemon: Daemon) -> None:
 
     drive(daemon.path, hand)
     assert {c.name for c in daemon.shown.cluster_commands} == {"get_configuration"}
+
+
+def test_an_answer_that_is_lost_is_not_called_done(tmp_path: Path, daemon: Daemon) -> None:
+    async def main() -> None:
+        async with wire(tmp_path / "w", daemon.path) as between:
+
+            async def hand(hands: Hands) -> None:
+                between.cut_at = "POST"  # the index is not told either, and 0 stays
+                for fill, *_ in ORDERS:
+                    await fill(hands)
+                    await order(hands)
+                    await hands.until_shown("may or may not have done", "Close")
+                    daemon.shown.members = RAFT
+                    daemon.shown.execute = Cluster(daemon.shown).execute  # type: ignore[method-assign]
+                    await hands.until(
+                        lambda: members(hands) == [(m.id, m.role) for m in RAFT.members]
+                    )
+                    await back(hands)
+
+            await driven(between.path, hand)
+
+    asyncio.run(main())
+    sent = [c.name for c in daemon.shown.cluster_commands if c.name != "get_configuration"]
+    assert sent == [name for _, name, *_ in ORDERS], "each once"
 
 
 def test_who_changed_the_configuration_meanwhile_makes_it_refuse(daemon: Daemon) -> None:
