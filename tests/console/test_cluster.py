@@ -14,6 +14,7 @@ import dns.zone
 import pytest
 from textual.widgets import Button, Input
 
+from dnslbctl import aclient
 from dnslbctl.aclient import AsyncClient
 from dnslbctl.amember import AsyncMember
 from dnslbctl.remote import RemoteClient
@@ -145,8 +146,9 @@ async def decide_at_a_follower(hands: Hands, cluster: Cluster) -> None:
     await hands.until(lambda: [m["reached"] for m in hands.console.picture.members] == [True] * 3)
     cluster.endpoints[0].down()
     cluster.endpoints[1].down()
-    await hands.until_shown("NEEDS YOU", "1 held")
-    await hands.press("1", "g", "x", "right")
+    await hands.press("1")
+    await hands.until_shown("NEEDS YOU", "1 held", "✗ CRITICAL")
+    await hands.press("g", "x", "right")
     await hands.until_shown("Decide a held change", "www.example.org A", "dnslbctl approve")
     await hands.press("tab")
     await hands.write("www.example.org")
@@ -184,6 +186,20 @@ def _published(hands: Hands) -> int:
     return len(hands.console.picture.lbs["www.example.org"].head["published"] or ())
 
 
+async def hang(hands: Hands, cluster: Cluster) -> None:
+    """The one that is watched stands still: its socket is there, and nothing comes out of it."""
+    cluster.send_signal("m2", signal.SIGSTOP)
+    try:
+        await hands.until_shown("STALE", "shows no sign of life")
+        await hands.press("p")
+        await hands.until_shown("refused: there is no connection")
+        assert hands.forms == 0
+    finally:
+        cluster.send_signal("m2", signal.SIGCONT)
+    await hands.until(lambda: not hands.console.offline)
+    await hands.until_shown("HEALTHY", "voters 3/3")
+
+
 async def lose_members(hands: Hands, cluster: Cluster) -> None:
     """The leader dies, then another: what is left says so, and orders nothing."""
     await in_thread(lambda: cluster.stop("m1", signal.SIGKILL))
@@ -204,12 +220,16 @@ async def lose_members(hands: Hands, cluster: Cluster) -> None:
     await hands.until_shown("HEALTHY")
 
 
-def test_a_follower_shows_and_decides_all_and_outlives_the_leader(cluster: Cluster) -> None:
+def test_a_follower_shows_and_decides_all_and_outlives_the_leader(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aclient, "QUIET_S", 3.0)
     cluster.form()
     cluster.leader()
 
     async def hand(hands: Hands) -> None:
         await decide_at_a_follower(hands, cluster)
+        await hang(hands, cluster)
         await lose_members(hands, cluster)
 
     client = AsyncClient(str(cluster["m2"].socket), timeout_s=3.0)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from textual.widgets import Button, Input
 
+from dnslb.errors import CommandRefused
+from dnslb.model.cluster import ClusterCommand, ClusterReply
 from tests.console.cluster import Cluster
 from tests.console.driving import Hands, drive, driven
 from tests.console.stage import RAFT
@@ -57,6 +59,7 @@ async def snapshot(hands: Hands) -> None:
 
 
 INDEX = "183911"
+AS_BEFORE = [(m.id, m.role) for m in RAFT.members]
 
 
 async def until_index(hands: Hands) -> None:
@@ -113,7 +116,7 @@ def test_an_order_arrives_and_its_outcome_is_told(daemon: Daemon) -> None:
             await hands.until_shown(told, "Close")
             cluster.members = RAFT
             cluster.execute = Cluster(cluster).execute  # type: ignore[method-assign]
-            await hands.until(lambda: members(hands) == [(m.id, m.role) for m in RAFT.members])
+            await hands.until(lambda: members(hands) == AS_BEFORE)
             await back(hands)
 
     drive(daemon.path, hand)
@@ -136,7 +139,30 @@ def test_a_form_cancelled_sends_nothing(daemon: Daemon) -> None:
     assert {c.name for c in daemon.shown.cluster_commands} == {"get_configuration"}
 
 
+def test_a_refused_order_stays_to_be_corrected(daemon: Daemon) -> None:
+    real = daemon.shown.execute
+
+    async def refuse(command: ClusterCommand) -> ClusterReply:
+        if command.name == "get_configuration":
+            return await real(command)
+        raise CommandRefused(f"no {command.name} now")
+
+    async def hand(hands: Hands) -> None:
+        daemon.shown.execute = refuse  # type: ignore[method-assign]
+        for fill, name, *_ in ORDERS:
+            await fill(hands)
+            await order(hands)
+            await hands.until_shown(f"✗ no {name} now", "Cancel")
+            assert not hands.form.query_one("#do", Button).disabled
+            await back(hands)
+        assert members(hands) == AS_BEFORE
+
+    drive(daemon.path, hand)
+
+
 def test_an_answer_that_is_lost_is_not_called_done(tmp_path: Path, daemon: Daemon) -> None:
+    shown = daemon.shown
+
     async def main() -> None:
         async with wire(tmp_path / "w", daemon.path) as between:
 
@@ -146,17 +172,15 @@ def test_an_answer_that_is_lost_is_not_called_done(tmp_path: Path, daemon: Daemo
                     await fill(hands)
                     await order(hands)
                     await hands.until_shown("may or may not have done", "Close")
-                    daemon.shown.members = RAFT
-                    daemon.shown.execute = Cluster(daemon.shown).execute  # type: ignore[method-assign]
-                    await hands.until(
-                        lambda: members(hands) == [(m.id, m.role) for m in RAFT.members]
-                    )
+                    shown.members = RAFT
+                    shown.execute = Cluster(shown).execute  # type: ignore[method-assign]
+                    await hands.until(lambda: members(hands) == AS_BEFORE)
                     await back(hands)
 
             await driven(between.path, hand)
 
     asyncio.run(main())
-    sent = [c.name for c in daemon.shown.cluster_commands if c.name != "get_configuration"]
+    sent = [c.name for c in shown.cluster_commands if c.name != "get_configuration"]
     assert sent == [name for _, name, *_ in ORDERS], "each once"
 
 
