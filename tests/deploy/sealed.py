@@ -23,7 +23,7 @@ from tests.tidy import ROOT
 PATIENCE_S = 30.0
 SEARCH = "/opt/dnslb/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 PROGRAMS = ("dnslb", "dnslbctl", "raftadmin")
-_BASE = """
+_BEGIN = """
 set -eu
 mount -t tmpfs -o mode=755 none "$R"
 for name in bin sbin lib lib32 lib64 libx32; do
@@ -34,6 +34,9 @@ bind() {
     mount --rbind "$1" "$R$2"
     mount -o remount,bind,$3 "$R$2"
 }
+"""
+# After the places: the project may lie below one of them, as in /tmp.
+_END = """
 for place in $READ_ONLY; do bind "$place" "$place" ro; done
 mkdir -p "$R/proc" "$R/dev" "$R/tmp" "$R/run" "$R/opt/dnslb/bin"
 mount -t proc -o hidepid=invisible,subset=pid proc "$R/proc" || mount -t proc proc "$R/proc"
@@ -42,8 +45,6 @@ for program in $PROGRAMS; do ln -s "$BIN/$program" "$R/opt/dnslb/bin/$program"; 
 cp -a "$SEED/." "$R/"
 ip link set lo up
 for address in $ADDRESSES; do ip address add "$address" dev lo; done
-"""
-_END = """
 mount -o remount,ro "$R"
 echo sealed
 exec sleep infinity
@@ -112,7 +113,7 @@ class Sealed:
             "PROGRAMS": " ".join(PROGRAMS),
             "ADDRESSES": " ".join(self.addresses),
         }
-        script = _BASE + "".join(map(self._place, self.places)) + _END
+        script = _BEGIN + "".join(map(self._place, self.places)) + _END
         log = self.directory / "seal.log"
         with log.open("w") as output:
             self._holder = subprocess.Popen(
