@@ -48,7 +48,7 @@ CLAIM_S_MIN = 5.0
 """The Lease is renewed meanwhile."""
 REST_S_MAX = 2.5
 RELEASE_S_MAX = 1.2
-CALLS, WATCH, STATE = "kubernetes", "kubernetes-watch", "lease-state"
+CALLS, WATCH, STATE, STUCK = "kubernetes", "kubernetes-watch", "lease-state", "lease-stuck"
 FAILURES_TOLD = 2
 
 
@@ -113,7 +113,9 @@ class KubernetesElector:
             nursery.start_soon(self._claim)
             while True:
                 self._look()
-                await self._do(self._contest.wish(self._now()))
+                wish = self._contest.wish(self._now())
+                self._tell_trouble()
+                await self._do(wish)
                 self._turned.set()
                 self._turned = trio.Event()
 
@@ -123,6 +125,15 @@ class KubernetesElector:
                 await self._wait(until)
             case Look() | Write():
                 await self._ask(wish)
+
+    def _tell_trouble(self) -> None:
+        where, trouble = self._place.subject, self._contest.trouble
+        if trouble is None:
+            self._parts.notices.clear(STUCK)
+            return
+        sentence = f"nobody can take the Lease {where}: {trouble}"
+        step = f"kubectl delete lease {self._place.name} -n {self._place.namespace}"
+        self._parts.notices.put("critical", STUCK, where, sentence, step)
 
     async def _wait(self, until_boot: float) -> None:
         """Until then, or something is heard, or the right ends."""

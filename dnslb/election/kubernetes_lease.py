@@ -226,7 +226,7 @@ class LeaseContest:
 
     def wish(self, now: Now) -> Wish:
         """What to do now; ask again after whatever happens, and at the end of a `Wait`."""
-        at = now.boot
+        at, self.trouble = now.boot, None
         if at < self._again_at:
             return Wait(self._again_at)
         if self._stands_from is not None:
@@ -245,7 +245,7 @@ class LeaseContest:
         if at < self._free_at:
             return Wait(self._free_at)
         if record.transitions >= TRANSITIONS_MAX:
-            self.trouble = "leaseTransitions of the Lease can grow no more; delete the Lease"
+            self.trouble = "its leaseTransitions can grow no more"
             return Wait(math.inf)
         return self._write("acquire", now, replace(record, transitions=record.transitions + 1))
 

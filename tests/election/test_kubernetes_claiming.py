@@ -49,6 +49,21 @@ async def test_resigning_lets_another_try_and_stands_again_later(
         assert a.lease.term == 3
 
 
+async def test_a_lease_that_cannot_be_taken_any_more_needs_a_person(
+    server: MemoryServer, autojump_clock: MockClock
+) -> None:
+    """A person wrote the largest number there is."""
+    server.put(Kind.LEASE, "dnslb", "uid-1", {"leaseTransitions": 2**31 - 1})
+    a = Member(server, "a")
+    async with running(a):
+        await trio.sleep(20)
+        assert not a.holds()
+        assert "leaseTransitions can grow no more" in a.board.rows["lease-stuck"][1]
+        server.delete(Kind.LEASE, "dnslb")
+        await wait_holder(a, within_s=20)
+        assert not a.board.rows
+
+
 async def test_who_resigns_alone_writes_again_under_a_new_term(
     server: MemoryServer, autojump_clock: MockClock
 ) -> None:
