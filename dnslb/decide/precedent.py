@@ -123,9 +123,10 @@ class Precedence:
         """Another instance may write from now on."""
         self._looked_at, self._meant, self.due = (), set(), None
 
-    def look(self, stored: Precedent) -> None:
-        """As the lease holder, before each round."""
-        basis = (stored, self._mine, self._agreed)
+    def look(self, stored: Precedent, *, storable: bool) -> None:
+        """As the lease holder, before each round. Not ``storable``: another one could not be put
+        in force a moment ago, so that what is stored is judged by meanwhile, and health goes on."""
+        basis = (stored, self._mine, self._agreed, storable)
         if len(self._looked_at) and all(map(operator.is_, basis, self._looked_at)):
             return
         self._looked_at, self._stored = basis, stored
@@ -137,12 +138,13 @@ class Precedence:
         due = self._with_ours(stored, self._meant)
         if due == stored:
             self._meant = set()
-        else:
+        elif storable:
             self.due = due
 
     @property
     def in_force(self) -> Precedent | None:
-        return (self.due or self._stored) if self._digest else None
+        judged_by = self.due or self._stored
+        return judged_by if self._digest and judged_by.digest else None
 
     def part_of(self, d: Difference) -> Difference:
         """What of it flows; ``d`` itself where that is all."""

@@ -74,6 +74,8 @@ class Store:
         self._commands: dict[int, tuple[int, Accepted]] = {}
         self._upkeep: tuple[int, Settle] | None = None
         self._precedent: int | None = None
+        self._precedent_failures = 0
+        self._precedent_not_before_mono = float("-inf")
         self._failures = 0
         self._not_before_mono = float("-inf")
         self._spent_ids: set[str] = set()
@@ -181,9 +183,14 @@ class Store:
         self._record = _Proposed(commit.ticket, record, memory.version, now.mono)
         return commit
 
+    def can_put_in_force(self, now: Now) -> bool:
+        """Whether that did not fail a moment ago."""
+        return now.mono >= self._precedent_not_before_mono
+
     def propose_precedent(self, due: Precedent | None, now: Now) -> Commit | None:
-        """A commit of the configuration that is to be in force; as `propose_record`."""
-        if due is None or self._precedent is not None or now.mono < self._not_before_mono:
+        """A commit of the configuration that is to be in force; as `propose_record`. It may fail
+        alone, where an older member does not understand it: no reason to store nothing else."""
+        if due is None or self._precedent is not None or not self.can_put_in_force(now):
             return None
         commit = self._commit((PutInForce(due),))
         self._precedent = commit.ticket
@@ -197,6 +204,7 @@ class Store:
             self._upkeep = None
         if self._precedent == ticket:
             self._precedent = None
+            self._precedent_failures = 0
         self._set_state(state)
         self._failures, self.error = 0, None
         self._not_before_mono = float("-inf")
@@ -215,10 +223,12 @@ class Store:
             self._upkeep = None
         if self._precedent == ticket:
             self._precedent = None
+            self._precedent_failures += 1
+            self._precedent_not_before_mono = now.mono + _wait_s(self._precedent_failures)
+            return None
         self._failures += 1
         self.error = sentence
-        wait = min(_RETRY_S * 2.0 ** min(self._failures - 1, 20), _RETRY_S_MAX)
-        self._not_before_mono = now.mono + wait
+        self._not_before_mono = now.mono + _wait_s(self._failures)
         waiting = self._commands.pop(ticket, None)
         return None if waiting is None else Ended(*waiting, sentence, uncertain)
 
@@ -273,9 +283,13 @@ class Store:
         due = [now.mono + max(0.0, end - now.wall) for end in ends if end is not None]
         if self._upkeep is not None or self._not_before_mono > now.mono:
             due = []
-        if self._not_before_mono > now.mono:
-            due.append(self._not_before_mono)
+        waits = (self._not_before_mono, self._precedent_not_before_mono)
+        due += [at for at in waits if at > now.mono]
         return min(due, default=None)
+
+
+def _wait_s(failures: int) -> float:
+    return min(_RETRY_S * 2.0 ** min(failures - 1, 20), _RETRY_S_MAX)
 
 
 def _is_over(expires_wall: float | None, now: Now) -> bool:

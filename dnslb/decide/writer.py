@@ -111,7 +111,11 @@ class Writer:
         if gone := self.plans.keys() - self._zones.by_name.keys():
             self.forget(gone)
         work = self._work(dirty, balancers)
-        self.precedence.look(self._store.precedent)
+        waited = self.precedence.due
+        self.precedence.look(self._store.precedent, storable=self._store.can_put_in_force(now))
+        if waited is not None and waited == self._store.precedent and lease is not None:
+            text = f"DNS follows the configuration of {lease.holder} from now on"
+            self._journal.log("configuration", text, now, digest=waited.digest)
         ground = Ground(
             self._store.memory,
             self._store.operator,
@@ -144,11 +148,8 @@ class Writer:
             return []
         if (due := self.precedence.due) is not None:
             # Whoever takes over must know by what the next write was decided.
-            if commit := self._store.propose_precedent(due, now):
-                text = f"DNS follows the configuration of {lease.holder} from now on"
-                self._journal.log("configuration", text, now, digest=due.digest)
-                intents.append(commit)
-            return intents
+            commit = self._store.propose_precedent(due, now)
+            return intents if commit is None else [*intents, commit]
         for zone, _, changes in ready:
             self._intend(zone, changes)
         if commit := self._store.propose_record(balancers.values(), now):

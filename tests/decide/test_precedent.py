@@ -5,11 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dnslb.decide.events import CommandGiven, LeaseChanged, MembersCompared, SettingsChanged
-from dnslb.decide.guard import Guard
-from dnslb.decide.precedent import prints_of
-from dnslb.election import state_codec
-from dnslb.election.raft import machine
-from dnslb.model.checkpoint import Precedent, PutInForce, RecordDecisions
+from dnslb.model.checkpoint import Precedent, PutInForce
 from dnslb.model.command import Command
 from dnslb.model.loadbalancer import LoadBalancer
 from tests.decide.world import World, balancer, endpoint, settings
@@ -136,12 +132,40 @@ def test_what_is_in_force_is_durable_before_it_is_written(agreed: bool) -> None:
 
 def test_a_store_that_fails_is_asked_again() -> None:
     world = heir(ruled(lb(A, B)), lb(A, B, C))
+    world.log.clear()
     world.fail_commit.extend(["the disk is full"] * 2)
     world.feed(MembersCompared("new"))
-    assert "state-store" in world.kinds()
+    assert ("state-store", "decisions could not be stored: the disk is full") in world.log
     assert world.dns(WWW) == (A, B)
+    assert "configuration" not in [kind for kind, _ in world.log]
     world.wait(10)
     assert world.dns(WWW) == (A, B, C)
+    assert [kind for kind, _ in world.log].count("configuration") == 1
+    # After a success the patience is as short as at first.
+    world.fail_commit.append("the disk is full")
+    reload(world, lb(A, C), digest="newer", wait_s=1.5)
+    assert world.state.checkpoint.precedent.digest == "newer"
+
+
+@pytest.mark.parametrize("ruling", [True, False])
+def test_what_cannot_be_put_in_force_keeps_no_endpoint_alive(ruling: bool) -> None:
+    """An older member that is down may not understand it: what is stored is judged by, if that is
+    anything, and health is followed."""
+    before = ruled(lb(A, B, C), digest="old" if ruling else "")
+    world = World(settings(lb(A, B), digest="new"), records=before.records, state=before.state)
+    world.refuse_in_force = "start the newer dnslb everywhere first"
+    world.start()
+    world.feed(MembersCompared("new"))
+    world.vote_all("up")
+    world.wait(5)
+    assert world.dns(WWW) == ((A, B, C) if ruling else (A, B))
+    world.vote_all({B: "down"})
+    world.wait(200)
+    assert world.dns(WWW) == ((A, C) if ruling else (A,))
+    world.refuse_in_force = None
+    world.wait(100)
+    assert world.dns(WWW) == (A,)
+    assert world.state.checkpoint.precedent.digest == "new"
 
 
 def test_what_was_due_under_an_older_lease_is_not_put_in_force_under_a_newer_one() -> None:
@@ -167,11 +191,11 @@ def test_what_is_due_stays_due_under_the_next_lease() -> None:
     assert world.dns(WWW) == (A, B, C)
 
 
-def reload(world: World, *lbs: LoadBalancer, digest: str) -> None:
+def reload(world: World, *lbs: LoadBalancer, digest: str, wait_s: float = 5.0) -> None:
     world.settings = settings(*lbs, digest=digest)
     world.feed(SettingsChanged(world.settings))
     world.vote_all("up")
-    world.wait(5)
+    world.wait(wait_s)
 
 
 def test_a_name_that_a_reload_takes_away_is_in_force_no_more() -> None:
@@ -279,109 +303,3 @@ def test_a_name_that_ours_does_not_have_is_released_as_ever() -> None:
     world = heir(ruled(lb(A), balancer(other, B)), lb(A))
     assert world.dns(other) == (B,)
     assert world.kinds() == ["released"]
-
-
-def test_an_endpoint_that_is_checked_otherwise_is_not_withdrawn_for_that() -> None:
-    """A wrong path in one file looks like death; it is no death of what is in force."""
-    world = heir(ruled(lb(at(A), at(B))), lb(at(A), at(B, path="typo")))
-    world.vote_all({B: "down"})
-    world.wait(5)
-    assert world.dns(WWW) == (A, B)
-    assert "held-configuration" in world.kinds()
-    world.vote_all({A: "down", B: "up"})
-    world.wait(5)
-    assert world.dns(WWW) == (B,)
-
-
-def test_another_priority_moves_nobody_unasked() -> None:
-    world = heir(ruled(lb(at(A), at(B, 1))), lb(at(A, 1), at(B)))
-    assert world.dns(WWW) == (A,)
-    world.vote_all({A: "down"})
-    world.wait(5)
-    # Its death is no matter of priorities, but who takes its place is: in doubt it stays.
-    assert world.dns(WWW) == (A,)
-    assert "held-configuration" in world.kinds()
-
-
-def test_priorities_that_are_alike_work_as_ever() -> None:
-    """Something else of the name differs."""
-    before = ruled(lb(at(A), at(B, 1), min_published=1))
-    world = heir(before, lb(at(A), at(B, 1), up_after_s=4.0))
-    world.slow = True
-    world.vote_all({A: "down"})
-    world.wait(5)
-    assert not world.held()
-    world.slow = False
-    world.finish_writes()
-    assert world.dns(WWW) == (B,)
-    world.vote_all({A: "up"})
-    world.wait(20)
-    assert world.dns(WWW) == (A,)
-    assert not world.held()
-
-
-def test_a_fallback_that_both_have_works_as_ever() -> None:
-    both = {"when_all_down": "fallback", "fallback": (D,)}
-    world = heir(ruled(lb(A, **both)), lb(A, up_after_s=4.0, **both))
-    world.vote_all({A: "down"})
-    world.wait(5)
-    assert world.dns(WWW) == (D,)
-    world.vote_all({A: "up"})
-    world.wait(20)
-    assert world.dns(WWW) == (A,)
-    world = heir(ruled(lb(A)), lb(A, **both))
-    world.vote_all({A: "down"})
-    world.wait(5)
-    assert world.dns(WWW) == (A,)
-
-
-def test_operators_and_drift_are_no_matter_of_the_configuration() -> None:
-    world = heir(ruled(lb(A, B, C)), lb(A, B))
-    assert world.command("drain", A, reason="a new disk").ok
-    assert world.dns(WWW) == (B, C)
-    world.publish(WWW, C, FOREIGN, ttl=900)
-    world.command("sync")
-    assert world.dns(WWW) == (B, C)
-    assert world.records[next(iter(world.records))][0] == 60
-    assert world.command("clear", A).ok
-    world.wait(5)
-    assert world.dns(WWW) == (A, B, C)
-
-
-def test_what_an_operator_or_somebody_else_did_to_an_endpoint_that_differs() -> None:
-    """It was published by the last writer: its return is no matter of the configuration."""
-    world = heir(ruled(lb(at(A), at(B))), lb(at(A), at(B, path="other")))
-    world.publish(WWW, A)
-    world.command("sync")
-    assert world.dns(WWW) == (A, B)
-    assert world.command("drain", B, reason="a new disk").ok
-    assert world.dns(WWW) == (A,)
-
-
-def test_the_order_of_endpoints_is_no_difference() -> None:
-    assert prints_of(lb(A, B)) == prints_of(lb(B, A))
-    assert prints_of(lb(A, B)) != prints_of(lb(A, B, ttl=61))
-    assert prints_of(lb(A, B)) != prints_of(lb(A, C))
-
-
-def test_a_precedent_is_stored_and_replicated() -> None:
-    world = ruled(lb(A, B))
-    precedent = world.state.checkpoint.precedent
-    saved = state_codec.Saved(world.state)
-    assert state_codec.from_bytes(state_codec.to_bytes(saved), "here").state == world.state
-    change = PutInForce(precedent)
-    data = machine.to_bytes((change,), by="n1", wall=1.0)
-    applied = machine.DecisionMachine().apply(1, data)
-    assert applied.checkpoint.precedent == precedent
-    later = world.commits[-1].changes[0]
-    assert isinstance(later, RecordDecisions)
-    assert later.apply(applied.checkpoint).precedent == precedent
-
-
-def test_charges_of_the_guard_are_only_for_what_goes() -> None:
-    world = heir(ruled(lb(A, B, C, D)), lb(A, B, max_withdraw=0.25))
-    guard: Guard = world.controller._store.memory.guard
-    assert guard.charges == Guard().charges
-    world.vote_all({B: "down"})
-    world.wait(5)
-    assert world.dns(WWW) == (A, C, D)

@@ -41,7 +41,7 @@ from dnslb.decide.intents import (
 )
 from dnslb.decide.settings import Settings
 from dnslb.errors import FenceLost, ProviderRefusal
-from dnslb.model.checkpoint import StoredState
+from dnslb.model.checkpoint import PutInForce, StoredState
 from dnslb.model.command import Command, CommandKind
 from dnslb.model.instant import Now
 from dnslb.model.lease import FencingToken, Lease
@@ -110,6 +110,7 @@ class World:
         self.commits: list[Commit] = []
         self.expected: dict[str, dict[RRsetKey, Expected]] = {}
         self.hold_commits = False
+        self.refuse_in_force: str | None = None
         self.commits_held: list[Commit] = []
         self.hold_reads = False
         self.reads_held: list[ReadZone] = []
@@ -172,6 +173,8 @@ class World:
                 self.commits.append(intent)
                 if self.fail_commit:
                     return [CommitFailed(ticket, self.fail_commit.popleft(), self.uncertain)]
+                if self.refuse_in_force and any(isinstance(c, PutInForce) for c in changes):
+                    return [CommitFailed(ticket, self.refuse_in_force)]
                 for change in changes:
                     self.state = self.state.apply(change)
                 return [Committed(ticket, self.state)]
