@@ -1,17 +1,23 @@
 """Cures and rules left out, one by one: what a run must then find.
 
-Not options of the product: each overrides one method in a copy of a member.
+Not options of the product: each overrides one method in a copy of a member or of its journal.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
 
 from msgspec.structs import replace
 
 from dnslb.election.raft.core import RaftMember
 from dnslb.election.raft.ground import Effects
-from dnslb.election.raft.log import change_command
-from dnslb.election.raft.membership import Change, Configuration
-from dnslb.election.raft.messages import Append, Vote
+from dnslb.election.raft.journal import Journal
+from dnslb.election.raft.log import Store, change_command
+from dnslb.election.raft.membership import Change, Configuration, why_not
+from dnslb.election.raft.messages import Append, Chunk, Heard, Message, Vote
+from dnslb.errors import CommandRefused
 from dnslb.model.instant import Now
 
 
@@ -29,6 +35,112 @@ class PromisesNothing(RaftMember):
         before = self._ground.book.promised_until
         super()._hear_leader(peer, call)  # type: ignore[arg-type]
         self._ground.book = replace(self._ground.book, promised_until=before)
+
+
+class StartsWithoutPromise(RaftMember):
+    """`safety.md` 1.3: a start counts as a promise of the longest lease ever acknowledged."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._ground.book = replace(self._ground.book, promised_until=-math.inf)
+
+
+class ForgetsTheLongestLease(Journal):
+    """`safety.md` 1.3: the longest lease acknowledged is durable, and so survives a start."""
+
+    def note_lease(self, lease_s: float) -> None:
+        pass
+
+
+class BelievesLateAnswers(RaftMember):
+    """`safety.md` 1.2: an answer counts for the round that it names."""
+
+    def _receive(self, peer: str, message: Message) -> None:
+        if isinstance(message, Heard):
+            newest = max(message.round, self._ground.book.newest_round)
+            message = replace(message, round=newest)
+        super()._receive(peer, message)
+
+
+class ForgetsPromisesAtTheEndOfAStream(RaftMember):
+    """`safety.md` 1.6: haste is no release from a promise."""
+
+    def disconnected(self, peer: str, now: Now) -> Effects:
+        if peer == self.leader:
+            self._ground.book = replace(self._ground.book, promised_until=-math.inf)
+        return super().disconnected(peer, now)
+
+
+class CountsVotesTwice(RaftMember):
+    """Defect 8: a vote counts once."""
+
+    def _receive(self, peer: str, message: Message) -> None:
+        self._elections._voted_for_me.discard(peer)
+        super()._receive(peer, message)
+
+
+class BelievesAnswersOfOtherTerms(RaftMember):
+    """Defect 3: an answer counts for the term that it names."""
+
+    def _receive(self, peer: str, message: Message) -> None:
+        if isinstance(message, Heard):
+            message = replace(message, term=self.term)
+        super()._receive(peer, message)
+
+
+class SpeaksBeforeItsDisk(RaftMember):
+    """`safety.md` 5.1: nothing leaves before it is durable."""
+
+    def _event(self, now: Now, act: Callable[[], None]) -> Effects:
+        journal, sync = self._ground.journal, self._ground.journal.sync
+        journal.sync = lambda: None  # type: ignore[method-assign]
+        try:
+            effects = super()._event(now, act)
+        finally:
+            journal.sync = sync  # type: ignore[method-assign]
+        if not effects.frames:
+            journal.sync()
+        return effects
+
+
+class VotesAgain(Journal):
+    """Raft's durable vote: one a term."""
+
+    def set_term(self, term: int, voted: str) -> None:
+        self.facts = replace(self.facts, term=term, voted="")
+
+
+class ForgetsWhoIsJoining(Journal):
+    """Defect 7: the newest configuration in the log is in force after a start, too."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        if self.facts.term:
+            self._changes = [one for one in self._changes if one[0] <= self.facts.commit]
+
+
+class TakesOldSnapshots(RaftMember):
+    """Defect 11: an old snapshot is skipped."""
+
+    def _hear_leader(self, peer: str, call: object) -> None:
+        if isinstance(call, Chunk) and call.term == self.term and len(call.data) == call.size:
+            self._following._install(call, call.data)
+        super()._hear_leader(peer, call)  # type: ignore[arg-type]
+
+
+class ChangesBeforeItsFirstEntry(RaftMember):
+    """`safety.md` 5.0: only after a committed entry of the leader's own term."""
+
+    def change(self, new: Configuration, now: Now) -> tuple[int, Effects]:
+        self._refuse_unless_leading()
+        journal = self._ground.journal
+        if journal.configuration_index > self.commit:
+            raise CommandRefused("one at a time")
+        change = Change(self.configuration, new)
+        if (refusal := why_not(change, leader=self.id)) is not None:
+            raise CommandRefused(refusal)
+        [ticket], effects = self.propose_all((change_command(change),), now)
+        return ticket, effects
 
 
 class WritesOnAfterRelease(RaftMember):

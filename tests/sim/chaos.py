@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dnslb.election.raft.core import RaftMember
 from dnslb.election.raft.ground import Effects
+from dnslb.election.raft.journal import Journal
+from dnslb.election.raft.log import regular
 from dnslb.election.raft.membership import Configuration
+from dnslb.election.raft.timings import LAN, WAN
 from dnslb.errors import CommandRefused
 from dnslb.model.instant import Now
 from tests.sim.cluster import Cluster
@@ -19,16 +23,22 @@ HEAL_S = 20.0
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One run: ``trouble_s`` of faults, then healing. ``members``: configurations change too,
-    ``burst`` at a time."""
+    ``burst`` at a time. ``rude``: single messages get lost or come twice. ``mixed``: who starts
+    again may do so with another profile. ``fault_s``: between two faults, on average. The rest is
+    for ablations."""
 
     seed: int
     size: int = 5
     trouble_s: float = 20.0
     members: bool = False
     rude: bool = False
+    mixed: bool = False
+    fault_s: float = 0.6
     burst: int = 1
     lazy_disks: int = 0
+    forgets_names: bool = False
     member: type[RaftMember] = RaftMember
+    journal: type[Journal] = Journal
 
 
 class Chaos:
@@ -36,13 +46,21 @@ class Chaos:
         voters = 1 if plan.members else plan.size
         self.plan = plan
         self.cluster = cluster = Cluster(
-            plan.seed, plan.size, voters, member=plan.member, lazy_disks=plan.lazy_disks
+            plan.seed,
+            plan.size,
+            voters,
+            member=plan.member,
+            journal=plan.journal,
+            lazy_disks=plan.lazy_disks,
+            forgets_names=plan.forgets_names,
         )
         self.luck = cluster.luck
         self.number = 0
+        self.quiet_until = 0.0
         self.healing = False
         self.wiped: str | None = None
         self.refused: dict[str, int] = {}
+        self.faults: Counter[str] = Counter()
         if plan.rude:
             cluster.links.rude = 0.02
 
@@ -75,23 +93,27 @@ class Chaos:
 
         self.cluster.event(member.id, wish)
 
-    def propose_to(self, member: RaftMember) -> None:
-        self.number += 1
-        number = self.number
+    def propose_to(self, member: RaftMember, count: int = 1) -> None:
+        """So many commands in one event."""
+        numbers = range(self.number + 1, self.number + 1 + count)
+        self.number += count
         node = self.cluster.nodes[member.id]
 
         def propose(one: RaftMember, now: Now) -> Effects:
-            ticket, effects = one.propose(b"%d" % number, now)
-            self.cluster.oracle.proposed[one.id, node.starts, ticket] = number
+            tickets, effects = one.propose_all([regular(b"%d" % n, 1) for n in numbers], now)
+            for ticket, number in zip(tickets, numbers, strict=True):
+                self.cluster.oracle.proposed[one.id, node.starts, ticket] = number
             return effects
 
         self.ask(member, propose)
 
     def _propose(self) -> None:
-        for member in self.cluster.leaders():
-            for _ in range(self.luck.choice([1, 1, 1, 5])):
+        quiet = self.cluster.true_s < self.quiet_until
+        for member in self.cluster.leaders() if not quiet else []:
+            events, together = self.luck.choice([(1, 1), (1, 1), (5, 1), (1, 4), (3, 12)])
+            for _ in range(events):
                 if self.cluster.nodes[member.id].member is member:
-                    self.propose_to(member)
+                    self.propose_to(member, together)
         self.cluster.after(self.luck.expovariate(8), self._propose)
 
     def _change(self) -> None:
@@ -145,13 +167,18 @@ class Chaos:
             self._slow,
             self._break,
             self._pause,
+            self._suspend,
             self._transfer,
             self._snapshot,
             self._fill_disk,
             self._wipe,
+            self._usurp,
+            self._mute,
         )
-        luck.choice(faults)()
-        self.cluster.after(luck.expovariate(1 / 0.6), self._trouble)
+        fault = luck.choice(faults)
+        self.faults[fault.__name__] += 1
+        fault()
+        self.cluster.after(luck.expovariate(1 / self.plan.fault_s), self._trouble)
 
     def _victim(self) -> str:
         leader = self.cluster.leader()
@@ -164,7 +191,12 @@ class Chaos:
         if self.luck.random() < 0.1:
             victims = list(self.cluster.nodes)
         for victim in victims:
-            self.cluster.crash(victim, self.luck.uniform(0.05, 3))
+            self._restart(victim, self.luck.uniform(0.05, 3))
+
+    def _restart(self, one: str, down_s: float) -> None:
+        if self.plan.mixed:
+            self.cluster.nodes[one].timings = self.luck.choice([LAN, WAN])
+        self.cluster.crash(one, down_s)
 
     def _crash_in_write(self) -> None:
         self.cluster.nodes[self._victim()].store.lose_next = self.luck.choice([-1, 1])
@@ -194,6 +226,39 @@ class Chaos:
 
         self.cluster.after(self.luck.uniform(0.3, 4), mend)
 
+    def _usurp(self) -> None:
+        """Somebody who has long not heard the leader asks those who are about to forget it, and
+        has missed nothing that they would refuse it for."""
+        leader = self.cluster.leader()
+        if leader is None:
+            return
+        old, *others = sorted(self.cluster.nodes, key=lambda one: one != leader.id)
+        rival = self.luck.choice(others)
+        self._cut({(old, rival), (rival, old)}, f"{old} cut from {rival}")
+        self.quiet_until = self.cluster.true_s + 2.5
+        forget = self.luck.random() < 0.5
+
+        def lose_the_leader() -> None:
+            self._cut({(old, one) for one in others} | {(one, old) for one in others}, "usurps")
+            for one in others:
+                self.cluster.break_stream(old, one)
+                if forget and one != rival:
+                    self._restart(one, self.luck.uniform(0.01, 0.1))
+
+        self.cluster.after(self.luck.uniform(0.5, 1.8), lose_the_leader)
+
+    def _mute(self) -> None:
+        """Nobody hears the leader, and it hears late what was answered before."""
+        leader = self.cluster.leader()
+        if leader is None:
+            return
+        others = [one for one in self.cluster.nodes if one != leader.id]
+        self._cut({(leader.id, one) for one in others}, f"{leader.id} is mute")
+        self.cluster.links.stays = self.cluster.links.cut
+        until = self.cluster.true_s + self.luck.uniform(0.4, 0.9)
+        for one in others:
+            self.cluster.links.slow_until[one, leader.id] = until
+
     def _slow(self) -> None:
         pairs = list(self.cluster.streams)
         for pair in self.luck.sample(pairs, min(3, len(pairs))):
@@ -207,6 +272,9 @@ class Chaos:
 
     def _pause(self) -> None:
         self.cluster.pause(self._victim(), self.luck.uniform(0.1, 2.5))
+
+    def _suspend(self) -> None:
+        self.cluster.suspend(self._victim(), self.luck.uniform(0.1, 2.5))
 
     def _transfer(self) -> None:
         for member in self.cluster.leaders():

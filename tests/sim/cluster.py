@@ -58,6 +58,8 @@ class Node:
     offset: float
     store: MemoryStore
     luck: random.Random
+    timings: Timings
+    slept: float = 0.0
     member: RaftMember | None = None
     machine: Numbers = field(default_factory=Numbers)
     paused_until: float = 0.0
@@ -66,7 +68,7 @@ class Node:
 
     def now(self, true_s: float) -> Now:
         own = self.offset + self.rate * true_s
-        return Now(mono=own, boot=own + 1000, wall=true_s)
+        return Now(mono=own - self.slept, boot=own + 1000, wall=true_s)
 
     def true_s(self, boot: float) -> float:
         return (boot - 1000 - self.offset) / self.rate
@@ -74,15 +76,19 @@ class Node:
 
 @dataclass
 class Links:
-    """``cut``: pairs (from, to) of which nothing arrives."""
+    """``cut``: pairs (from, to) of which nothing arrives; their streams end of it, but for
+    those of the cut that is in ``stays``."""
 
     cut: set[tuple[str, str]] = field(default_factory=set)
+    stays: set[tuple[str, str]] = field(default_factory=set)
     slow_until: dict[tuple[str, str], float] = field(default_factory=dict)
     rude: float = 0.0
 
 
 class Cluster:
-    """``voters``: who is in the configuration that the first of them was bootstrapped with."""
+    """``voters``: who is in the configuration that the first of them was bootstrapped with.
+    ``member``, ``journal``, ``lazy_disks``, ``forgets_names`` (a lost directory comes back under
+    its old incarnation): what an ablation leaves out."""
 
     def __init__(
         self,
@@ -93,12 +99,16 @@ class Cluster:
         timings: Timings = LAN,
         compact_every: int = 40,
         member: type[RaftMember] = RaftMember,
+        journal: type[Journal] = Journal,
         lazy_disks: int = 0,
+        forgets_names: bool = False,
     ) -> None:
         self.luck = random.Random(seed)
         self.true_s = 0.0
-        self.settings = Settings(timings, compact_every=compact_every, keep=8)
+        self.compact_every = compact_every
         self.make = member
+        self.read = journal
+        self.forgets_names = forgets_names
         self.links = Links()
         self.nodes: dict[str, Node] = {}
         self.streams: dict[tuple[str, str], int] = {}
@@ -115,13 +125,14 @@ class Cluster:
             store.lazy = lazy_disks
             luck = random.Random(self.luck.random())
             rate = self.luck.choice([1.0, 1 + DRIFT, 1 + DRIFT * self.luck.random()])
-            self.nodes[one] = Node(one, rate, self.luck.uniform(0, 99), store, luck)
+            offset = self.luck.uniform(0, 99)
+            self.nodes[one] = Node(one, rate, offset, store, luck, timings)
         entries = tuple(self.entry(one, "voter") for one in ids[:voters])
         self.first = Configuration(CLUSTER_ID, 7, entries)
         for one in ids[:voters]:
-            journal = Journal(self.nodes[one].store)
-            journal.append(bootstrap(self.first))
-            journal.sync()
+            ground = Journal(self.nodes[one].store)
+            ground.append(bootstrap(self.first))
+            ground.sync()
         for one in ids:
             self.start(one)
         self._connect_missing()
@@ -170,14 +181,14 @@ class Cluster:
         node.machine = Numbers()
         node.paused_until = 0.0
         luck = random.Random(node.luck.random())
+        settings = Settings(node.timings, compact_every=self.compact_every, keep=8)
         try:
-            node.member = self.make(
-                one, Journal(node.store), node.machine, self.settings, luck, node.now(self.true_s)
-            )
+            journal, now = self.read(node.store), node.now(self.true_s)
+            node.member = self.make(one, journal, node.machine, settings, luck, now)
         except (PowerLost, StoreError):
             self.after(0.1, lambda: self.start(one))
             return
-        self.oracle.started(one, node.member)
+        self.oracle.started(node, node.member)
         self._watch(node, node.starts)
 
     def crash(self, one: str, down_s: float) -> None:
@@ -197,6 +208,13 @@ class Cluster:
         self.note(f"{one} pauses for {seconds:.2f}")
         node = self.nodes[one]
         node.paused_until = max(node.paused_until, self.true_s + seconds)
+
+    def suspend(self, one: str, seconds: float) -> None:
+        """As `pause`, and trio's clock stands still as well; the boot clock goes on."""
+        self.note(f"{one} sleeps")
+        self.pause(one, seconds)
+        node = self.nodes[one]
+        node.slept += node.rate * seconds
 
     def event(self, one: str, act: Callable[[RaftMember, Now], Effects]) -> None:
         """An event at a member, now or when its pause is over; a crash in it is a crash."""
@@ -307,9 +325,10 @@ class Cluster:
         ids = list(self.nodes)
         for i, a in enumerate(ids):
             for b in ids[i + 1 :]:
-                cut = (a, b) in self.links.cut or (b, a) in self.links.cut
+                links = self.links
+                cut = (a, b) in links.cut or (b, a) in links.cut
                 if (a, b) in self.streams:
-                    if cut and self.luck.random() < 0.15:
+                    if cut and links.cut is not links.stays and self.luck.random() < 0.15:
                         self.break_stream(a, b)
                 elif not cut and self._dial(a, b) and self.luck.random() < 0.5:
                     self._stream += 1
@@ -346,7 +365,10 @@ class Cluster:
         self.note(f"{one} loses its directory")
         node = self.nodes[one]
         self.crash(one, 0.5)
-        node.store = MemoryStore(f"{self.luck.randrange(2**32):08x}")
+        name = node.store.durable.incarnation
+        if not self.forgets_names:
+            name = f"{self.luck.randrange(2**32):08x}"
+        node.store = MemoryStore(name)
 
     # ------------------------------------------------------------------------------ questions
 
