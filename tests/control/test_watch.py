@@ -19,6 +19,7 @@ from dnslb.control.pieces import watch_head, watch_row
 from dnslb.control.views import status_message
 from dnslb.control.votes import Votes
 from dnslb.control.watch import HEARTBEAT_S, LATE_S, PACE_S, Watchers
+from dnslb.model.cluster import ClusterView
 from dnslb.model.report import DOWN, UNKNOWN, UP
 from dnslb.model.status import EndpointView, LoadBalancerView, Status
 from dnslb.model.verdict import Verdict
@@ -311,3 +312,34 @@ async def test_a_reload_is_a_snapshot_and_deltas_go_on_after_it(
         shown.show(turned(other, {"a2": bytes([DOWN, UP])}))
         assert await reader.next() == "delta"
         assert [row[6] for row in reader.picture.lbs["new"]["rows"]] == ["udu", "uuu"]
+
+
+class Ageing(Shown):
+    """Shows a member whose contact is another age at each look."""
+
+    def view(self) -> ClusterView:
+        (us,) = ALONE.members
+        other = replace(us, id="b", is_self=False, last_contact_s=trio.current_time() % 1)
+        return replace(ALONE, members=(us, other))
+
+
+async def test_ages_alone_are_told_with_the_heartbeat(autojump_clock: trio.abc.Clock) -> None:
+    shown = Ageing(BASE)
+    async with aclosing(watchers(shown).stream(trio.Event())) as stream:
+        reader = Reader(stream)
+        await reader.next()
+        began_at, seen = trio.current_time(), []
+        async with trio.open_nursery() as nursery:
+
+            async def work() -> None:
+                while True:  # what nobody sees makes a new status ten times a second
+                    shown.show(replace(shown.status.value, revision=shown.status.revision))
+                    await trio.sleep(PACE_S)
+
+            nursery.start_soon(work)
+            for _ in range(3):
+                await reader.next()
+                seen.append(reader.picture.other["members"][1]["last_contact_seconds"])
+            nursery.cancel_scope.cancel()
+        assert trio.current_time() - began_at >= 3 * HEARTBEAT_S
+        assert len({*seen}) == 3
