@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dnslb.daemon.verbs.authority import Wish
 from dnslb.net.tls import TlsFiles
+from dnslbctl import cli
 from dnslbctl.amember import AsyncMember
 from dnslbctl.client import Failed, Unreached
-from dnslbctl.remote import RemoteClient
+from dnslbctl.remote import RemoteClient, watch_members
 from dnslbctl.secure import Credentials
 from tests.console.driving import Hands, driven
 from tests.console.stage import CROWD, ENTRIES, RAFT
@@ -114,3 +116,28 @@ def test_of_several_members_the_next_is_watched_when_one_goes_away(tmp_path: Pat
 
         asyncio.run(driven(client, hand))
     assert (len(first.shown.commands), len(second.shown.commands)) == (0, 1)
+
+
+def test_of_several_members_whoever_is_there_is_watched(tmp_path: Path) -> None:
+    """Also while nobody leads: then a picture of the cluster is wanted most."""
+    leaderless = replace(RAFT, role="candidate", leader=None)
+    member = Member(tmp_path / "s", shown=Shown(CROWD, ENTRIES, leaderless))
+    with running(member):
+        call = cli.parse(["--leader", f"multi:///127.0.0.1:1,{member.address}"])
+        found = watch_members(call, 10.0)
+        assert found.path == member.address
+
+        async def hand(hands: Hands) -> None:
+            await hands.until_shown("NO LEADER", "Orders wait for a leader")
+
+        asyncio.run(driven(found, hand))
+
+
+def test_where_no_member_is_there_each_is_named_with_its_reason() -> None:
+    with pytest.raises(Unreached) as raised:
+        watch_members(cli.parse(["--leader", "multi:///127.0.0.1:1,127.0.0.1:2"]), 10.0)
+    text = str(raised.value)
+    assert text.startswith("no member of the cluster is reached:\n  127.0.0.1:1: nobody listens")
+    assert "\n  127.0.0.1:2: nobody listens" in text
+    with pytest.raises(Unreached, match=r"nobody listens at 127\.0\.0\.1:1"):
+        watch_members(cli.parse(["--address", "127.0.0.1:1"]), 10.0)
