@@ -91,6 +91,8 @@ def _voters(rows: Rows) -> list[tuple[int, list[Span]]]:
     tone = "bad" if spare < 0 else "warn" if spare == 0 else ""
     reached = f"{len(voters) - lost}/{len(voters)}"
     bears = f", {spare} may be lost" if spare > 0 else ", none may be lost"
+    if spare < 0:
+        bears = ", no quorum"
     return [
         (1, [("voters ", "dim"), (reached, tone or ("warn" if lost else ""))]),
         (4, [(bears, tone or "dim")]),

@@ -209,7 +209,7 @@ async def lose_members(hands: Hands, cluster: Cluster) -> None:
     await hands.until_shown("✗ lost")
     await in_thread(lambda: cluster.stop("m3", signal.SIGKILL))
     await hands.until_shown("NO LEADER", "nobody may write")
-    await hands.until_shown("voters 1/3")
+    await hands.until_shown("voters 1/3, no quorum")
     await hands.press("2", "g", "down", "d")
     await hands.write("too late")
     await order(hands)
