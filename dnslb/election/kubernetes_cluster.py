@@ -7,6 +7,7 @@ says: who holds it. Whoever else stands for it does not show before it has won.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import trio
 
@@ -68,9 +69,9 @@ class KubernetesCluster:
         members = [me]
         if leader and role != "leader":
             heard_s = self._clock.now().boot - contest.changed_at
-            members.append(
-                MemberView(leader, "", "voter", "leader", False, "", last_contact_s=heard_s)
-            )
+            holder = MemberView(leader, "", "voter", "leader", False, "", last_contact_s=heard_s)
+            # One whose Lease has run out is no holder any more.
+            members.append(replace(holder, reached=True))
         term = None if contest.record is None else contest.record.transitions
         return ClusterView(role, term, (leader, "") if leader else None, tuple(members))
 

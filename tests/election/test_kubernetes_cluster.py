@@ -45,6 +45,7 @@ async def test_the_holder_and_oneself_are_shown(autojump_clock: MockClock) -> No
             ("b", "follower", True),
             ("a_1", "leader", False),
         ]
+        assert view.members[1].reached
         a.kill()
         b.door.is_cut_off = True
         await trio.sleep(16)
