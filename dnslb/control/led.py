@@ -14,7 +14,7 @@ import trio
 from dnslb.api import messages
 from dnslb.api.codec import Malformed, decode
 from dnslb.api.version import PREFIX
-from dnslb.errors import CommandRefused
+from dnslb.errors import CommandRefused, NoLeader, NotLeader
 from dnslb.net.clock import Clock
 from dnslb.ports.cluster import Cluster
 
@@ -49,12 +49,17 @@ class LedChanges:
         return self._known
 
     async def _ask(self, elsewhere: Elsewhere) -> list[messages.Change] | None:
-        try:
-            said = await elsewhere(f"{PREFIX}/changes", {"all": "1"})
-            value: Any = None if said is None else decode(said)
-        except (CommandRefused, Malformed):
-            return self._known  # whoever asks for `changes` themselves is told why
-        return value if value is None or isinstance(value, list) else self._known
+        # All of them may be too much to hand on; what is open, and the last hour's, hardly ever.
+        for parameters in ({"all": "1"}, {}):
+            try:
+                said = await elsewhere(f"{PREFIX}/changes", parameters)
+                value: Any = None if said is None else decode(said)
+            except (NoLeader, NotLeader, Malformed):
+                break  # whoever asks for `changes` themselves is told why
+            except CommandRefused:
+                continue
+            return value if value is None or isinstance(value, list) else self._known
+        return self._known
 
 
 def counted(message: messages.Status, changes: Sequence[messages.Change]) -> messages.Status:

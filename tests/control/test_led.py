@@ -15,7 +15,7 @@ from dnslb.control.handlers import Handlers
 from dnslb.control.led import ASK_EVERY_S, ASK_S_MAX, LedChanges
 from dnslb.control.views import change_message
 from dnslb.control.watch import HEARTBEAT_S, Watchers
-from dnslb.errors import NoLeader
+from dnslb.errors import CommandRefused, NoLeader
 from dnslb.model.cluster import ClusterView
 from dnslb.net.clock import FakeClock
 from dnslb.net.http_message import Request
@@ -36,6 +36,7 @@ class Leader:
         self.changes = [change_message(HELD), change_message(PENDING)]
         self.delay_s = 0.0
         self.gone = False
+        self.all_is_too_much = False
         self.leads_here = False
 
     async def __call__(self, path: str, parameters: Mapping[str, str]) -> bytes | None:
@@ -43,6 +44,8 @@ class Leader:
         await trio.sleep(self.delay_s)
         if self.gone:
             raise NoLeader("no leader is known")
+        if parameters and self.all_is_too_much:
+            raise CommandRefused("that is too much to hand on")
         return None if self.leads_here else json.dumps(self.changes).encode()
 
 
@@ -118,6 +121,14 @@ async def test_what_it_said_last_stays_while_it_cannot_be_asked(
         leader.changes = {"no": "list"}  # type: ignore[assignment]
     assert await led.newest() is first
     assert len(leader.asked) == (1 if how == "none" else 2)
+
+
+async def test_where_all_is_too_much_the_newest_are_asked_for(autojump_clock: Clock) -> None:
+    leader, shown, clock = Leader(), follower(), FakeClock()
+    leader.all_is_too_much = True
+    found = await LedChanges(leader, shown, clock).newest()
+    assert ids(found) == ["h1", "p1"]
+    assert [parameters for _, parameters in leader.asked] == [{"all": "1"}, {}]
 
 
 async def test_who_leads_or_stands_alone_asks_nobody(autojump_clock: Clock) -> None:
