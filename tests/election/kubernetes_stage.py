@@ -8,10 +8,10 @@ import trio
 
 from dnslb.election.kubernetes_elector import KubernetesElector, Parts, Place
 from dnslb.election.kubernetes_lease import LeaseContest, Timing
-from dnslb.election.kubernetes_objects import Kind
+from dnslb.election.kubernetes_objects import Kind, KubernetesObjects
 from dnslb.errors import StoreError
 from dnslb.model.lease import FencingToken, Lease
-from dnslb.net.clock import FakeClock
+from dnslb.net.clock import Clock, FakeClock
 from tests.election.kubernetes_twin import Door, MemoryServer
 
 TIMING = Timing(15, 10.0, 2.0)
@@ -30,7 +30,8 @@ class Ground:
         if self.broken:
             raise StoreError("the ConfigMap dns/dnslb cannot be read")
         self.claims.append((lease_uid, term, nonce))
-        return EPOCH + int(lease_uid.removeprefix("uid-"))
+        number = lease_uid.removeprefix("uid-")
+        return EPOCH + (int(number) if number.isdigit() else 0)
 
     def end_term(self) -> None:
         self.ended += 1
@@ -65,11 +66,20 @@ class Board:
 class Member:
     """One instance. ``lease``: what it has made public."""
 
-    def __init__(self, server: MemoryServer, name: str, seed: int = 0) -> None:
+    def __init__(
+        self,
+        server: MemoryServer,
+        name: str,
+        seed: int = 0,
+        *,
+        timing: Timing = TIMING,
+        clock: Clock | None = None,
+    ) -> None:
         self.name = name
         self.door = Door(server)
         self.ground, self.workers, self.board = Ground(), Workers(), Board()
-        self.clock = FakeClock()
+        self.fake = FakeClock()
+        self.clock = clock or self.fake
         self.notes: list[str] = []
         self.errors = 0
         self.lease: Lease | None = None
@@ -77,12 +87,14 @@ class Member:
         self.published: list[Lease | None] = []
         self.place = Place("dns", "dnslb", name, "example", f"n{seed}")
         luck = random.Random(f"{name} {seed}")
-        self.contest = LeaseContest(self.place.identity, TIMING, luck.random)
-        parts = Parts(
-            self.door, self.ground, self.workers, self._note, self.board, self._count_error
-        )
-        self.elector = KubernetesElector(self.place, self.contest, parts, self.clock)
+        self.contest = LeaseContest(self.place.identity, timing, luck.random)
+        self.use(self.door)
         self.life = trio.CancelScope()
+
+    def use(self, objects: KubernetesObjects) -> None:
+        """These instead of the door to the server in memory; before `run`."""
+        parts = Parts(objects, self.ground, self.workers, self._note, self.board, self._count_error)
+        self.elector = KubernetesElector(self.place, self.contest, parts, self.clock)
 
     def _note(self, kind: str, message: str, **fields: object) -> None:
         self.notes.append(f"{kind}: {message}")

@@ -197,7 +197,7 @@ async def test_a_wall_clock_that_is_set_ends_it_until_the_next_renewal(
         await wait_holder(a, within_s=16)
         await a.wait_publication()
         await trio.sleep(0.1)
-        a.clock.jump_wall(-5)
+        a.fake.jump_wall(-5)
         with trio.fail_after(1.1):
             await a.wait_loss()
         await wait_holder(a, within_s=0.1)
@@ -320,7 +320,7 @@ async def test_never_two_whatever_fails(
                 case 2 if (Kind.LEASE, "dnslb") in server.stored:
                     server.delete(Kind.LEASE, "dnslb")
                 case 3:
-                    member.clock.jump_wall(luck.choice((-10, 10)))
+                    member.fake.jump_wall(luck.choice((-10, 10)))
                 case 4:
                     await member.elector.resign("tried")
             for _ in range(luck.randrange(100)):

@@ -11,7 +11,9 @@ import pytest
 import trio
 
 from dnslb.election.kubernetes_client import KubernetesClient, connector
+from dnslb.election.kubernetes_lease import Timing
 from dnslb.election.kubernetes_objects import Kind
+from dnslb.election.kubernetes_record import from_spec
 from dnslb.election.kubernetes_state import KubernetesStateStore
 from dnslb.errors import KubernetesConflict, KubernetesRefusal
 from dnslb.net.clock import Clock
@@ -19,6 +21,8 @@ from tests.conformance.state_store import CHANGES, applied, running
 from tests.doubles.kubernetes_api.conversation import hold
 from tests.election.kubernetes_ground import Ground, Holder
 from tests.election.kubernetes_real import BINARY, TOKENS, RealServer, is_here, real_server
+from tests.election.kubernetes_stage import Member, wait_holder
+from tests.election.kubernetes_twin import MemoryServer
 from tests.election.test_kubernetes_client import SPEC
 from tests.election.test_kubernetes_double import RECORD
 
@@ -91,3 +95,31 @@ async def test_the_state_goes_from_one_holder_to_the_next(server: RealServer) ->
         assert await second.store.propose(()) == state
         assert second.epoch == first.epoch
     await client.aclose()
+
+
+async def test_two_electors_hand_a_lease_on_and_its_words_are_kept(server: RealServer) -> None:
+    """Made for nobody, taken, released, taken at once; as this server writes what it was given."""
+    timing = Timing(2, 1.5, 0.3)
+    members = [Member(MemoryServer(), name, timing=timing, clock=Clock()) for name in "ab"]
+    clients = [KubernetesClient(NAMESPACE, connector(server.kubeconfig())) for _ in members]
+    for member, client in zip(members, clients, strict=True):
+        member.use(client)
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            for member in members:
+                nursery.start_soon(member.run)
+            first = await wait_holder(*members, within_s=30)
+            (heir,) = (member for member in members if member is not first)
+            found = await clients[0].read(Kind.LEASE, NAME)
+            assert found is not None
+            record = from_spec(found.payload)
+            assert (record.holder, record.duration_s) == (first.place.identity, 2)
+            assert record.transitions == 1
+            await first.elector.leave()
+            assert await wait_holder(*members, within_s=10) is heir
+            assert heir.lease is not None
+            assert heir.lease.term == 2
+            assert not [member.errors for member in members if member.errors]
+            nursery.cancel_scope.cancel()
+    for client in clients:
+        await client.aclose()
