@@ -236,6 +236,7 @@ def test_a_follower_shows_and_decides_all_and_outlives_the_leader(
     asyncio.run(driven(client, hand, size=(100, 30)))
 
 
+@pytest.mark.long
 def test_over_the_network_the_next_member_is_watched(tmp_path: Path, cluster: Cluster) -> None:
     cluster.certificates = make_pki(tmp_path / "pki", "m1", "m2", "m3")
     pki("issue", "eve", "-role", "operator", "-dir", str(tmp_path / "pki"))
