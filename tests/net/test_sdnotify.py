@@ -115,6 +115,7 @@ async def test_ready_is_told_again_while_systemd_takes_nothing(
         await trio.sleep(0.12)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as late:
             late.bind(path)
+            late.setblocking(False)
             await trio.sleep(0.1)
             assert late.recv(100) == b"READY=1"
     with trio.fail_after(60):
