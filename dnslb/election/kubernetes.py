@@ -85,8 +85,6 @@ class Connection:
 
     def __init__(self, kubeconfig: Path | None, service_account: Path = SERVICE_ACCOUNT) -> None:
         self._configuration = configuration = Configuration()
-        # Reads and writes are repeated by whoever knows what a repetition means.
-        configuration.retries = False
         configuration.socket_options = _SOCKET_OPTIONS
         where = f"The kubeconfig {kubeconfig}" if kubeconfig else "The service account of this pod"
         try:
@@ -160,6 +158,7 @@ class Connection:
             body=body,
             headers=headers,
             timeout=urllib3.Timeout(connect=min(CONNECT_S_MAX, remaining), read=remaining),
+            # Reads and writes are repeated by whoever knows what a repetition means.
             retries=False,
             redirect=False,
             preload_content=False,

@@ -102,7 +102,7 @@ async def test_an_object_that_is_gone_or_made_anew_is_not_replaced(
             await client.replace(made, {})
         assert (resource.name, NAMESPACE, NAME) not in world.api.objects.stored
         anew = await client.create(kind, NAME, {})
-        stale = KubernetesObject(kind, NAME, made.uid, anew.resource_version, {}, made.document)
+        stale = KubernetesObject(kind, NAME, made.uid, anew.resource_version, {}, {})
         with pytest.raises(KubernetesConflict, match="UID"):
             await client.replace(stale, {})
 

@@ -105,6 +105,7 @@ async def test_the_holder_is_not_told_its_own_news(ground: Ground) -> None:
         await holder.store.propose((DRAIN,))
         await settle()
         assert published == [(StoredState(), 0.0)]
+        assert [c.verb for c in holder.door.calls] == ["get", "get", "create", "update"]
 
 
 # --------------------------------------------------------------------------- nothing late lands
@@ -317,8 +318,8 @@ async def test_damage_is_told_with_a_way_out(ground: Ground, damage: dict[str, s
         await holder.take()
         await published.wait_state(await holder.store.propose((DRAIN, DECISIONS)))
         good = stored(ground)["data"]
-        edited = good[STATE].replace("192.0.2.1", "192.0.2.9")
-        edit(ground, **(damage if damage != {STATE: "edited"} else {STATE: edited}))
+        digit = {STATE: good[STATE].replace("192.0.2.1", "192.0.2.9")}
+        edit(ground, **(digit if damage[next(iter(damage))] == "edited" else damage))
         await settle()
         severity, sentence = other.notices.rows[NOTICE]
         assert severity == "critical"
@@ -393,8 +394,7 @@ async def test_a_start_waits_until_it_is_known_what_there_is(
 async def test_a_term_begins_only_once_the_state_is_loaded(
     ground: Ground, autojump_clock: MockClock
 ) -> None:
-    holder = ground.holder("a")
     with trio.move_on_after(30.0) as scope:
-        await holder.take()
+        await ground.holder("a").take()
     assert scope.cancelled_caught
     assert ground.objects.stored == {}

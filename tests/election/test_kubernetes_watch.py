@@ -224,3 +224,20 @@ async def test_watches_that_are_given_up_leave_no_thread_behind(tmp_path: Path) 
             await trio.sleep(0.01)
         assert client.threads_busy == 0
         assert requests(world).count("list") == rounds
+
+
+async def test_a_watch_that_is_given_up_while_it_opens_is_closed(tmp_path: Path) -> None:
+    async with serving(tmp_path) as world:
+        world.api.faults.append(Fault(verb="watch", delay_s=0.3))
+        async with world.client().watch(Kind.LEASE, NAME) as changes:
+            assert await anext(changes) is None
+            with trio.move_on_after(0.1) as scope:
+                await anext(changes)
+        assert scope.cancelled_caught
+        await world.api.wait_watched()
+        for number in range(500):
+            if not world.api.is_watched:
+                break
+            put(world, LEASES, leaseTransitions=number)
+            await trio.sleep(0.01)
+        assert not world.api.is_watched

@@ -167,9 +167,13 @@ class KubernetesApi:
         with trio.move_on_after(timeout_s):
             await self._news.wait()
 
+    @property
+    def is_watched(self) -> bool:
+        return "watch" in self._scopes.values()
+
     async def wait_watched(self) -> None:
         """Until a watch is open."""
-        while "watch" not in self._scopes.values():
+        while not self.is_watched:
             await self._used.wait()
 
     async def wait_counted(self, verb: str) -> None:
@@ -228,7 +232,7 @@ class _Exchange:
                 await trio.sleep(fault.delay_s)
             if fault is None or fault.lands or not _instead(fault):
                 self._authorize(resource, namespace)
-                if self.verb == "watch" and fault is None:
+                if self.verb == "watch" and (fault is None or not _instead(fault)):
                     return await self._watch(resource, namespace, query)
                 answer = self._carry_out(resource, namespace, headers, body)
             else:
