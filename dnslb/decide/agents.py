@@ -138,15 +138,16 @@ class AgentLedger:
             agent.complete_mono = report.arrived_mono
         return True
 
-    def refresh(self, now: Now) -> tuple[list[bytes], list[tuple[str, bool]]]:
-        """The votes that count now, and the agents that became fresh or silent since last time."""
+    def refresh(self, now: Now) -> tuple[list[bytes], list[str]]:
+        """The votes that count now, and a sentence for each agent that began to count or ceased
+        to since last time."""
         votes: list[bytes] = []
-        turned: list[tuple[str, bool]] = []
+        turned: list[str] = []
         for name, agent in self._agents.items():
             fresh = agent.report is not None and now.mono < agent.until_mono
             if fresh != agent.fresh:
                 agent.fresh = fresh
-                turned.append((name, fresh))
+                turned.append(_sentence(name, agent))
             if fresh:
                 votes.append(self._votes_of(agent))
         self._mark_suspects()
@@ -222,7 +223,16 @@ def _sentence(name: str, agent: _Agent) -> str:
     if agent.report is None:
         return f"{name} has not reported yet"
     if not agent.fresh:
-        return f"{name} is silent, so it has no vote"
+        return _why_not_fresh(name, agent.report, agent)
     if agent.suspect:
         return f"{name} sees everything down while others do not: its own network may be broken"
     return f"{name} reports"
+
+
+def _why_not_fresh(name: str, report: Report, agent: _Agent) -> str:
+    if report.sent_wall is None or agent.until_mono > report.arrived_mono:
+        return f"{name} is silent, so it has no vote"
+    # It never counted: who looks for a silent agent would find one that reports.
+    age_s = report.arrived_wall - report.sent_wall - (agent.skew_s or 0.0)
+    when = f"{age_s:.0f} s old when it came" if age_s > 0 else f"dated {-age_s:.0f} s ahead"
+    return f"the newest report of {name} was {when}, so it has no vote"

@@ -126,6 +126,9 @@ def of_agents(agents: tuple[AgentView, ...], quorum: int, started: bool) -> list
         )
     for agent in agents:
         next_step = f"look at the agent {agent.name}: its process, network, certificate and clock"
+        if agent.report is not None and agent.report.via == "etcd":
+            # What stands there is dated by its healthd.
+            next_step += ", and at its healthd's clock"
         if not agent.fresh and started:
             rows.append(Row("warning", "agent-silent", agent.name, agent.sentence, next_step))
         elif agent.suspect:

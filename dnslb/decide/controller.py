@@ -336,9 +336,8 @@ class Controller:
 
     def _tally_votes(self, now: Now) -> None:
         votes, turned = self._agents.refresh(now)
-        for name, fresh in turned:
-            text = f"{name} reports" if fresh else f"{name} is silent, so it has no vote"
-            self._journal.log("agent", text, now)
+        for sentence in turned:
+            self._journal.log("agent", sentence, now)
         if votes == self._votes:
             return
         self._votes = votes

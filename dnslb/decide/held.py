@@ -57,16 +57,17 @@ def unasked(zone: str, d: Difference, kind: HeldKind, operator: OperatorState) -
     """A whole RRset that is not changed before a person says so."""
     shown = [*(f"- {v}" for v in d.before), *(f"+ {v}" for v in d.wanted), f"ttl {d.ttl}"]
     id_ = held_id(kind, zone, d.key, shown, 0)
+    before, wanted = reason.listed(d.before), reason.listed(d.wanted)
+    if d.existing is not None and d.before == d.wanted:
+        # The addresses agree, so naming them twice would say nothing.
+        before, wanted = f"ttl {d.existing.ttl}", f"ttl {d.ttl}"
     if kind == "first-contact":
         sentence = (
-            f"{d.key} exists ({reason.listed(d.before)}) and differs from what dnslb would publish "
-            f"({reason.listed(d.wanted)}); it was never ours"
+            f"{d.key} exists ({before}) and differs from what dnslb would publish "
+            f"({wanted}); it was never ours"
         )
     else:
-        sentence = (
-            f"{d.key} was changed by somebody else to {reason.listed(d.before)}; dnslb would "
-            f"publish {reason.listed(d.wanted)}"
-        )
+        sentence = f"{d.key} was changed by somebody else to {before}; dnslb would publish {wanted}"
     return HeldChange(
         id=id_,
         kind=kind,

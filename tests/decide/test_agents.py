@@ -67,3 +67,20 @@ def test_a_stored_report_of_the_same_second_follows_what_was_before_it() -> None
     for agent in ("a1", "a2"):
         world.vote(agent, {A: "up"}, stored=True, sent_wall=sent_wall - 1)
     assert world.dns(WWW) == (B,)
+
+
+def test_a_report_that_was_too_old_when_it_came_is_not_called_silence() -> None:
+    """As behind a healthd whose clock was set back: reports come, and none of them counts."""
+    world = started()
+    world.vote("a1", {}, sent_wall=world.now.wall)
+    world.vote("a1", {}, sent_wall=world.now.wall - 300)
+    (a1,) = [agent for agent in world.status.agents if agent.name == "a1"]
+    assert not a1.fresh
+    assert a1.sentence == ("the newest report of a1 was 300 s old when it came, so it has no vote")
+
+
+def test_a_found_report_that_is_dated_ahead_is_not_called_silence() -> None:
+    world = World(settings(balancer(WWW, A, B))).start()
+    world.vote("a1", {}, stored=True, sent_wall=world.now.wall + 120)
+    sentences = [agent.sentence for agent in world.status.agents if agent.name == "a1"]
+    assert sentences == ["the newest report of a1 was dated 120 s ahead, so it has no vote"]

@@ -284,3 +284,16 @@ def test_earlier_intentions_are_few_and_none_is_told_twice() -> None:
         assert len(set(known.may_show)) == len(known.may_show)
         known = replace(known, intended=intended, earlier=earlier)
     assert known.earlier == tuple((f"192.0.2.{last}",) for last in (18, 17, 16, 15))
+
+
+def test_where_addresses_agree_the_ttl_is_named_as_what_differs() -> None:
+    world = World(settings(balancer(WWW, A, B)))
+    world.publish(WWW, A, B, ttl=300)
+    world.start()
+    world.vote_all("up")
+    world.wait(5)
+    (row,) = [row for row in world.status.attention if row.kind == "held-first-contact"]
+    assert row.sentence == (
+        f"{WWW} A exists (ttl 300) and differs from what dnslb would publish (ttl 60); "
+        "it was never ours"
+    )
