@@ -170,8 +170,9 @@ def of_members(rows: Rows) -> list[Line]:
     status = rows.picture.status
     if status["election"] == "k8s":
         leader = status["leader"]
-        holder = "nobody" if leader is None else plain(leader["id"])
-        return [[("the Lease is held by ", "dim"), (holder, "bold" if leader else "bad")]]
+        if leader is None:
+            return [[("nobody is known to hold the Lease", "bad")]]
+        return [[("the Lease is held by ", "dim"), (plain(leader["id"]), "bold")]]
     if status["election"] != "raft":
         return [[("alone: nobody takes over when this instance ends; DNS then stays", "dim")]]
     voters = rows.picture.voters()

@@ -159,6 +159,19 @@ def test_a_pause_is_said_aloud(daemon: Daemon) -> None:
     drive(daemon.path, hand)
 
 
+@pytest.mark.parametrize("election", ["k8s"])
+def test_a_holder_that_is_not_known_is_not_called_nobody(daemon: Daemon) -> None:
+    us = MemberView("fra-1", "", "voter", "candidate", True, "0.1.0")
+    daemon.shown.members = ClusterView("candidate", 7, None, (us,))
+    daemon.shown.show(replace(CROWD, attention=()))
+
+    async def hand(hands: Hands) -> None:
+        await hands.press("3")
+        assert "nobody is known to hold the Lease" in hands.text
+
+    drive(daemon.path, hand)
+
+
 def test_a_member_that_waits_says_what_to_do(daemon: Daemon) -> None:
     us = MemberView("fra-1", "10.20.1.5:3648", "nonvoter", "waiting", True, "0.1.0")
     daemon.shown.members = ClusterView("waiting", None, None, (us,))
