@@ -15,6 +15,9 @@ from dnslb.model.cluster import ClusterCommand
 from dnslb.model.command import COMMAND_KINDS, Command, CommandKind
 
 TEXT_LENGTH_MAX = 1000
+DATA_LENGTH_MAX = 64 * 1024
+"""Of an argument of `apply_log`, which is kept and applied as nothing; how many bytes it may be is
+the cluster's to say."""
 SUBJECTS_MAX = 100
 TIMEOUT_DEFAULT_S = 30.0
 TIMEOUT_S_MAX = 300.0
@@ -74,7 +77,8 @@ def to_cluster_command(body: bytes, by: str) -> ClusterCommand:
     name = _text(fields, "command")
     if not name:
         raise Malformed("command: the name of a raft command was expected")
-    return ClusterCommand(name, _texts(fields, "arguments"), by, _flag(fields, "async"))
+    most = DATA_LENGTH_MAX if name == "apply_log" else TEXT_LENGTH_MAX
+    return ClusterCommand(name, _texts(fields, "arguments", most), by, _flag(fields, "async"))
 
 
 def to_flag(parameters: Mapping[str, str], name: str) -> bool:
@@ -105,7 +109,9 @@ def _text(fields: Mapping[str, object], key: str) -> str:
     return "" if value is None else _check_text(value, key)
 
 
-def _texts(fields: Mapping[str, object], key: str) -> tuple[str, ...]:
+def _texts(
+    fields: Mapping[str, object], key: str, length_max: int = TEXT_LENGTH_MAX
+) -> tuple[str, ...]:
     values = fields.get(key)
     if values is None:
         return ()
@@ -113,12 +119,12 @@ def _texts(fields: Mapping[str, object], key: str) -> tuple[str, ...]:
         raise Malformed(f"{key}: a list of texts was expected")
     if len(values) > SUBJECTS_MAX:
         raise Malformed(f"{key}: at most {SUBJECTS_MAX} were expected")
-    return tuple(_check_text(value, key) for value in values)
+    return tuple(_check_text(value, key, length_max) for value in values)
 
 
-def _check_text(value: object, key: str) -> str:
-    if not isinstance(value, str) or len(value) > TEXT_LENGTH_MAX:
-        raise Malformed(f"{key}: a text of at most {TEXT_LENGTH_MAX} characters was expected")
+def _check_text(value: object, key: str, length_max: int = TEXT_LENGTH_MAX) -> str:
+    if not isinstance(value, str) or len(value) > length_max:
+        raise Malformed(f"{key}: a text of at most {length_max} characters was expected")
     # What is said here is shown on terminals and kept in logs for a long time.
     if not value.isprintable():
         raise Malformed(f"{key}: one line without control characters was expected")

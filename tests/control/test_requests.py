@@ -145,6 +145,18 @@ def test_a_cluster_command() -> None:
             to_cluster_command(wrong, "kim")
 
 
+def test_only_the_data_of_apply_log_may_be_long() -> None:
+    long = "x" * 64_000
+
+    def written(name: str, text: str) -> bytes:
+        return json.dumps({"command": name, "arguments": [text, ""]}).encode()
+
+    assert to_cluster_command(written("apply_log", long), "kim").arguments == (long, "")
+    for name, text in (("apply_log", "x" * 70_000), ("remove_server", "x" * 1001)):
+        with pytest.raises(Malformed, match="arguments: a text of at most"):
+            to_cluster_command(written(name, text), "kim")
+
+
 def test_fields_of_a_query() -> None:
     assert to_flag({"all": "1"}, "all")
     assert not to_flag({}, "all")

@@ -92,12 +92,12 @@ CAUGHT = {
     "1.5 a released lease is over": SHORT(4, size=7, member=ablations.WritesOnAfterRelease),
     "1.6 haste is no release": SHORT(2, member=ablations.ForgetsPromisesAtTheEndOfAStream),
     "5.0 one change of members at a time": SHORT(
-        3, size=6, members=True, rude=True, burst=3, member=ablations.ManyChangesAtOnce
+        4, size=7, members=True, burst=3, member=ablations.ManyChangesAtOnce
     ),
     "5.1 synced is durable": SHORT(0, size=3, rude=True, lazy_disks=4),
     "5.1 first the disk, then frames": SHORT(0, size=3, member=ablations.SpeaksBeforeItsDisk),
     "5.2 a lost directory is another member": SHORT(
-        109, size=7, members=True, mixed=True, fault_s=0.3, forgets_names=True
+        108, size=7, members=True, mixed=True, fault_s=0.3, forgets_names=True
     ),
     "a vote is durable": SHORT(0, size=3, journal=ablations.VotesAgain),
     "defect 2: what fits stays": SHORT(11, size=4, members=True, member=ablations.TruncatesAlways),

@@ -43,9 +43,9 @@ class Elections:
 
     def due_at(self) -> float:
         """When `may_stand` is to be asked, or asked again."""
-        if not self._is_voter():
-            return math.inf
         due = self.engine.election_due_at
+        if not self._is_voter():
+            return math.inf if self.engine.leader is None else due
         return due if due > self._ground.now.mono else max(due, self._asked_until)
 
     # ------------------------------------------------------------------------------- standing
@@ -54,6 +54,8 @@ class Elections:
         """Called once the election deadline has passed."""
         ground = self._ground
         if not self._is_voter():
+            # It never stands, but must not name a leader that is long dead either.
+            self.engine.leader = None
             return False
         voters = ground.journal.configuration.voters
         if len(voters) == 1 or self._release is not None:

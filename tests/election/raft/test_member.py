@@ -353,3 +353,23 @@ def test_a_member_without_a_vote_is_kept_up_to_date_and_counts_for_nothing() -> 
     assert stage.member.commit == before
     assert stage.member.match_of("c") == stage.member.journal.last
     assert member("c", "nonvoter") in stage.member.configuration.members
+
+
+def test_a_member_without_a_vote_names_no_leader_that_fell_silent() -> None:
+    stage = Stage("bc", nonvoters="a")
+    stage.connect("b")
+    stage.call("b", 1, 2, 0)
+    assert stage.member.leader == "b"
+    assert stage.member.deadline() - stage.mono <= LAN.election_s_max
+    stage.wait(0.1)
+    assert stage.member.leader == "b"
+    stage.wait(LAN.election_s_max)
+    assert stage.role() == "follower"
+    known: str | None = stage.member.leader
+    assert known is None
+    assert stage.member.deadline() == float("inf")
+    assert not stage.said(Ask)
+    assert not stage.said(Sound)
+    stage.call("b", 1, 2, 0)
+    known = stage.member.leader
+    assert known == "b"
