@@ -231,11 +231,11 @@ class Outlook:
             )
             rows[REMOVED, me.id] = ("warning", taken_out, step)
         elif member.leader is None and now - self._led_at > LEADERLESS_S:
-            rows[LEADERLESS, me.id] = (
-                "critical",
-                self._leaderless(),
-                "start the members that are down, or repair the network between them",
+            step = (
+                f"look at the others: where they name a leader, repair the network from {me.id} to "
+                "it; else start the members that are down, or repair the network between them"
             )
+            rows[LEADERLESS, me.id] = ("critical", self._leaderless(), step)
         if (REMOVED, me.id) not in rows:
             self._tell_members(rows, now)
         leader, needs = self._needs
@@ -297,8 +297,9 @@ class Outlook:
         voters = self._node.member.configuration.voters
         here = (self._node.wire.peers | {self._me.id}) & voters
         return (
-            f"no leader has been known to {self._me.id} for {LEADERLESS_S:g} s, so nothing is "
-            f"written and DNS stays as it is; {len(here)} of {len(voters)} voters are connected, "
+            f"no leader has been known to {self._me.id} for {LEADERLESS_S:g} s: it writes nothing, "
+            "and unless the others have a leader nobody does, and DNS stays as it is; "
+            f"{len(here)} of {len(voters)} voters are connected, "
             f"{majority(len(voters))} are needed"
         )
 
