@@ -44,6 +44,7 @@ from dnslb.net.listen import split_address
 from dnslb.net.peer import read_peer
 from dnslb.net.places import Places
 from dnslb.net.tls import handshake_sentence
+from dnslb.net.unreached import unreached_sentence
 
 GREETING_S = 2.0
 CLOSE_S = 0.2
@@ -387,7 +388,7 @@ async def _read_greeting(stream: trio.abc.Stream, reader: FrameReader) -> Greeti
 def _why(error: BaseException) -> str:
     """In words for an operator; a stream that broke says why only in what caused that."""
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
-        return error.strerror or str(error) or "the system does not say why"
+        return unreached_sentence(error)
     if isinstance(error.__cause__, ssl.SSLError):
         return handshake_sentence(error)
     return "the other end closed the stream"
