@@ -94,7 +94,7 @@ def status_page(status: messages.Status, terminal: Terminal) -> list[str]:
     rows += [
         ("zone", _zone(zone, at, status["pending_changes"] > 0)) for zone in status["zones"][:20]
     ]
-    if status["gate"]:
+    if status["gate"] and status["role"] == "leader":
         rows.append(("gate", (f"nothing is written yet: {status['gate']}", WARN)))
     rows += [("also", row["sentence"]) for row in status["attention"] if _is_news(row)]
     lines += table(("", ""), rows, terminal)

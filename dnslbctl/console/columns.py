@@ -64,7 +64,8 @@ def _endpoint_columns(rows: Rows, width: int) -> Sequence[Column]:
     agents = [agent["name"] for agent in rows.picture.agents]
     rows.per_agent = len(agents) <= AGENT_COLUMNS_MAX and width >= 74 + 9 * len(agents)
     if rows.per_agent:
-        votes = [Column(name[:9], max(len(name[:9]), 6)) for name in agents]
+        heads = [_head(name, agents) for name in agents]
+        votes = [Column(head, max(len(head), 6)) for head in heads]
     else:
         initials = "".join(name[-1] for name in agents)
         votes = [Column(initials if _distinct(initials) else "votes"[: len(agents)], len(agents))]
@@ -76,6 +77,13 @@ def _endpoint_columns(rows: Rows, width: int) -> Sequence[Column]:
         Column("dns", 11),
         Column("for", 4, 1, True),
     )
+
+
+def _head(name: str, agents: Sequence[str]) -> str:
+    """Nine cells by which an agent is told from the others: names often begin alike, so its end
+    where its beginning is another's too."""
+    alike = sum(other[:9] == name[:9] for other in agents) > 1
+    return name[-9:] if alike else name[:9]
 
 
 def _distinct(letters: str) -> bool:

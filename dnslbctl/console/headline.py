@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dnslb.api.codec import to_time
+from dnslb.api.codec import from_time, to_time
 from dnslbctl.console.ink import Span
 from dnslbctl.console.rows import Rows, brief, is_lost
 from dnslbctl.output import cells_wide, plain, until
@@ -64,13 +64,19 @@ def header(rows: Rows, width: int) -> list[Span]:
     elif not status["fenced"]:
         parts.append((1, [("unfenced", "warn")]))
     parts.append((5, [(f"{plain(status['provider'] or '')} {plain(status['version'])}", "dim")]))
-    parts.append((6, [(f"up {brief(status['uptime_seconds'])}", "dim")]))
+    parts.append((6, [(f"up {brief(_uptime_s(rows))}", "dim")]))
     while parts and _width(parts) > width:
         parts.remove(max(parts, key=lambda part: part[0]))
     spans: list[Span] = []
     for _, part in parts:
         spans += [*([] if _continues(part) else [("  ", "")]), *part]
     return spans
+
+
+def _uptime_s(rows: Rows) -> float:
+    """By the picture's clock: no delta is sent just because time goes by."""
+    status = rows.picture.status
+    return float(status["uptime_seconds"] + max(rows.now_s - from_time(status["at"]), 0.0))
 
 
 def _continues(part: Sequence[Span]) -> bool:
@@ -168,6 +174,6 @@ def banner(rows: Rows, trouble: Trouble | None) -> Span | None:
         more = f" (and {len(status['pauses']) - 1} more)" if len(status["pauses"]) > 1 else ""
         text = f"PAUSED: {scope} by {plain(pause['by'])}, {ends}: {plain(pause['reason'])}{more}."
         return f"{text} What fails now stays in DNS. p resumes.", "held"
-    if status["gate"]:
+    if status["gate"] and status["role"] == "leader":
         return f"Nothing is written yet: {plain(status['gate'])}", "warn"
     return None

@@ -201,8 +201,10 @@ class Transfer(Form):
         if member is None:
             whom = f"{plain(to)} is" if to else "no other voter is"
             return Judgement(verb, request, forbids=f"{whom} reachable as a voter")
-        leader = picture.status["leader"]
-        who = plain(leader["id"]) if leader else "nobody"
+        if (leader := picture.status["leader"]) is None:
+            nobody = "there is no leader that could hand over: one is elected by itself"
+            return Judgement(verb, request, forbids=f"{nobody} once most voters reach each other")
+        who = plain(leader["id"])
         so = [
             say(f"{who} stops writing, and {plain(member['id'])} is elected"),
             say("for a second or two nothing is written; what DNS answers stays"),

@@ -214,6 +214,29 @@ def test_the_arithmetic_is_shown(daemon: Daemon) -> None:
     drive(daemon.path, hand)
 
 
+def test_enter_goes_through_the_fields_to_the_order_and_never_cancels(daemon: Daemon) -> None:
+    async def hand(hands: Hands) -> None:
+        await hands.press("n", "enter", "enter", "enter", "enter")
+        assert hands.forms == 1, "what lacks is said, and where one was one stays"
+        await hands.press("escape", "t", "enter")
+        assert hands.console.focused is hands.form.query_one("#do", Button)
+        await hands.press("enter")
+        await hands.until_shown("leads now, in term 43", "Close")
+
+    drive(daemon.path, hand)
+
+
+def test_nothing_is_handed_over_where_there_is_no_leader(daemon: Daemon) -> None:
+    daemon.shown.members = replace(RAFT, role="follower", leader=None)
+
+    async def hand(hands: Hands) -> None:
+        await hands.press("t")
+        await hands.until_shown("there is no leader that could hand over")
+        assert hands.form.query_one("#do", Button).disabled
+
+    drive(daemon.path, hand)
+
+
 def test_transfer_warns_of_what_differs(daemon: Daemon) -> None:
     members = tuple(
         replace(m, suffrage="voter", lag=5000, role="follower") if m.id == "waw-4" else m

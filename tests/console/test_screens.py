@@ -17,6 +17,10 @@ from textual.color import Color
 
 from dnslb.model.cluster import ClusterView, MemberView
 from dnslb.model.status import Attention
+from dnslbctl.console.columns import columns
+from dnslbctl.console.rows import Rows
+from dnslbctl.output import Terminal
+from dnslbctl.viewmodel import Picture
 from tests.console.driving import Hands, drive, driven
 from tests.console.stage import CROWD, PAUSED
 from tests.console.wire import wire
@@ -170,6 +174,55 @@ def test_a_holder_that_is_not_known_is_not_called_nobody(daemon: Daemon) -> None
         assert "nobody is known to hold the Lease" in hands.text
 
     drive(daemon.path, hand)
+
+
+def test_a_gate_is_said_only_by_the_one_that_would_write(daemon: Daemon) -> None:
+    """A follower's own keeps nothing from DNS: the leader writes."""
+    daemon.shown.show(replace(CROWD, gate="no full round yet"))
+    leads = daemon.shown.members
+
+    async def hand(hands: Hands) -> None:
+        await hands.until_shown("Nothing is written yet: no full round yet")
+        daemon.shown.members = replace(leads, role="follower")
+        daemon.shown.show(replace(CROWD, revision=CROWD.revision + 1, gate="no full round yet"))
+        await hands.until(lambda: "Nothing is written yet" not in hands.text)
+
+    drive(daemon.path, hand)
+
+
+def test_how_long_it_is_up_goes_on_by_itself(daemon: Daemon) -> None:
+    async def hand(hands: Hands) -> None:
+        before = hands.rows()[0].partition("  up ")[2].split()[0]
+        hands.clock_s[0] += 3 * 86400
+        hands.console.paint()
+        await hands.settle()
+        after = hands.rows()[0].partition("  up ")[2].split()[0]
+        assert before
+        assert after.endswith("d")
+        assert after != before
+
+    drive(daemon.path, hand, size=LARGE)
+
+
+@pytest.mark.parametrize(
+    ("names", "heads"),
+    [
+        (("identifier_1", "identifier_2"), ["ntifier_1", "ntifier_2"]),
+        (("fra-1", "ams-3"), ["fra-1", "ams-3"]),
+    ],
+)
+def test_agents_are_told_apart_by_the_heads_of_their_columns(
+    names: tuple[str, ...], heads: list[str]
+) -> None:
+    seen = Picture()
+    seen.agents = [{"name": name} for name in names]  # type: ignore[typeddict-item]
+    found = [
+        column.title
+        for column in columns(
+            "endpoints", Rows(seen, Terminal(width=120, colour=True, unicode=True)), 120
+        )
+    ]
+    assert found[3 : 3 + len(names)] == heads
 
 
 def test_a_member_that_waits_says_what_to_do(daemon: Daemon) -> None:

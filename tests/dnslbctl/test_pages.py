@@ -156,6 +156,9 @@ changes  none waiting
 gate     nothing is written yet: no full round from a quorum of agents yet
 """
     assert shown == expected
+    follows = {**status(empty), "role": "follower"}
+    shown = screen(pages.status_page(follows, WIDE))  # type: ignore[arg-type]
+    assert "gate" not in shown, "the leader is the one that would write"
 
 
 def test_silent_and_suspect_agents_are_named() -> None:

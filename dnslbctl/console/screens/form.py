@@ -155,8 +155,12 @@ class FormScreen(ModalScreen[None]):
                 self.action_leave()
             case Button() as button:
                 button.press()
-            case _:
-                self.focus_next()
+            case field:
+                self.consider()
+                order = self.query_one("#do", Button)
+                if self.focus_next() is self.query_one("#cancel"):
+                    # Who types on and on with enter means to order, not to cancel.
+                    self.set_focus(field if order.disabled else order)
 
     # ---------------------------------------------------------------------------------- sending
 
