@@ -278,7 +278,7 @@ class Console(Board):
             case pane:
                 title = f"{pane}"
                 await self._open_lines(
-                    title.capitalize().removesuffix("s"), self._detail_of(str(pane), key)
+                    title.capitalize().removesuffix("s"), self._page_of(str(pane), key)
                 )
 
     async def _go_to(self, key: tuple[str, str]) -> None:

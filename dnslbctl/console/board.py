@@ -266,6 +266,11 @@ class Board(Actions):
             if pane.detail.display and self._in_sight(name):
                 pane.detail.show(self._detail_of(name, pane.rows.key))
 
+    def _page_of(self, pane: str, key: Any) -> list[looks.Line]:
+        """What `enter` shows: of a member also what its row has no room for."""
+        about = details.of_member(self.rows, key) if pane == "members" else []
+        return [*about, *self._detail_of(pane, key)]
+
     def _detail_of(self, pane: str, key: Any) -> list[looks.Line]:
         match pane:
             case "members":

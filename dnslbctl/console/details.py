@@ -165,6 +165,21 @@ def _times(change: messages.Change, at: str) -> str:
     return text
 
 
+def of_member(rows: Rows, key: str) -> list[Line]:
+    """Where it is, and with what it runs."""
+    member = next((m for m in rows.picture.members if m["id"] == key), None)
+    if member is None:
+        return []
+    shown = (
+        ("address", member["address"]),
+        ("version", member["version"]),
+        ("config", member["config_digest"]),
+    )
+    lines: list[Line] = [[(plain(member["id"]), "bold"), (f"  {member['role']}", "dim")]]
+    lines += [[(f"{what}  ", "dim"), (plain(said) or "not known", "")] for what, said in shown]
+    return [*lines, []]
+
+
 def of_members(rows: Rows) -> list[Line]:
     """What the cluster bears, in one sentence."""
     status = rows.picture.status

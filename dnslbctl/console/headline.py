@@ -142,10 +142,12 @@ def counts(rows: Rows) -> dict[str, tuple[str, Span]]:
 def banner(rows: Rows, trouble: Trouble | None) -> Span | None:
     """What must not be overlooked, in one sentence."""
     if trouble is not None:
+        why = plain(trouble.why)
+        why += "" if why.endswith(("?", ".")) else "."
         if trouble.age_s is None:
-            return f"NO CONNECTION: {plain(trouble.why)}. Trying again.", "bad"
+            return f"NO CONNECTION: {why} Trying again.", "bad"
         age = brief(trouble.age_s)
-        text = f"NO CONNECTION: {plain(trouble.why)}. This was so {age} ago."
+        text = f"NO CONNECTION: {why} This was so {age} ago."
         return f"{text} Orders are off. Trying again.", "bad"
     status = rows.picture.status
     if status["role"] == "removed":

@@ -226,6 +226,16 @@ def test_enter_goes_through_the_fields_to_the_order_and_never_cancels(daemon: Da
     drive(daemon.path, hand)
 
 
+def test_details_say_where_a_member_is_and_with_what_it_runs(daemon: Daemon) -> None:
+    one = RAFT.members[1]
+
+    async def hand(hands: Hands) -> None:
+        await hands.press("3", "g", "down", "enter")
+        await hands.until_shown(one.address, one.config_digest, "must agree")
+
+    drive(daemon.path, hand)
+
+
 def test_nothing_is_handed_over_where_there_is_no_leader(daemon: Daemon) -> None:
     daemon.shown.members = replace(RAFT, role="follower", leader=None)
 

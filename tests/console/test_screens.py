@@ -17,6 +17,7 @@ from textual.color import Color
 
 from dnslb.model.cluster import ClusterView, MemberView
 from dnslb.model.status import Attention
+from dnslbctl.console import headline
 from dnslbctl.console.columns import columns
 from dnslbctl.console.rows import Rows
 from dnslbctl.output import Terminal
@@ -188,6 +189,17 @@ def test_a_gate_is_said_only_by_the_one_that_would_write(daemon: Daemon) -> None
         await hands.until(lambda: "Nothing is written yet" not in hands.text)
 
     drive(daemon.path, hand)
+
+
+def test_a_reason_that_asks_is_followed_by_no_full_stop() -> None:
+    rows = Rows(Picture(), Terminal(width=80, colour=True, unicode=True))
+    for why, said in (
+        ("is dnslb running?", "is dnslb running? T"),
+        ("it is gone", "it is gone. T"),
+    ):
+        banner = headline.banner(rows, headline.Trouble(why, None))
+        assert banner is not None
+        assert said in banner[0]
 
 
 def test_how_long_it_is_up_goes_on_by_itself(daemon: Daemon) -> None:
