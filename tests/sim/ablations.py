@@ -15,9 +15,8 @@ from dnslb.election.raft.core import RaftMember
 from dnslb.election.raft.ground import Effects
 from dnslb.election.raft.journal import Journal
 from dnslb.election.raft.log import Store, change_command
-from dnslb.election.raft.membership import Change, Configuration, why_not
+from dnslb.election.raft.membership import Change, Configuration
 from dnslb.election.raft.messages import Append, Chunk, Heard, Message, Vote
-from dnslb.errors import CommandRefused
 from dnslb.model.instant import Now
 
 
@@ -79,15 +78,6 @@ class CountsVotesTwice(RaftMember):
         super()._receive(peer, message)
 
 
-class BelievesAnswersOfOtherTerms(RaftMember):
-    """Defect 3: an answer counts for the term that it names."""
-
-    def _receive(self, peer: str, message: Message) -> None:
-        if isinstance(message, Heard):
-            message = replace(message, term=self.term)
-        super()._receive(peer, message)
-
-
 class SpeaksBeforeItsDisk(RaftMember):
     """`safety.md` 5.1: nothing leaves before it is durable."""
 
@@ -126,21 +116,6 @@ class TakesOldSnapshots(RaftMember):
         if isinstance(call, Chunk) and call.term == self.term and len(call.data) == call.size:
             self._following._install(call, call.data)
         super()._hear_leader(peer, call)  # type: ignore[arg-type]
-
-
-class ChangesBeforeItsFirstEntry(RaftMember):
-    """`safety.md` 5.0: only after a committed entry of the leader's own term."""
-
-    def change(self, new: Configuration, now: Now) -> tuple[int, Effects]:
-        self._refuse_unless_leading()
-        journal = self._ground.journal
-        if journal.configuration_index > self.commit:
-            raise CommandRefused("one at a time")
-        change = Change(self.configuration, new)
-        if (refusal := why_not(change, leader=self.id)) is not None:
-            raise CommandRefused(refusal)
-        [ticket], effects = self.propose_all((change_command(change),), now)
-        return ticket, effects
 
 
 class WritesOnAfterRelease(RaftMember):
