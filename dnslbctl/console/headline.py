@@ -166,7 +166,7 @@ def banner(rows: Rows, trouble: Trouble | None) -> Span | None:
         )
     if status["leader"] is None:
         return (
-            "NO LEADER: nobody may write, and DNS stays as it is. Orders wait for a leader.",
+            "NO LEADER: nobody may write, and DNS stays as it is. Orders are refused.",
             "bad",
         )
     if status["pauses"]:

@@ -174,7 +174,7 @@ class Leave(Form):
         if member["role"] == "leader":
             so.append(warn("it leads: it hands over first, and writes nothing meanwhile"))
         if self.command == "remove_server":
-            so.append(say("it is to be stopped afterwards; to return it needs a new directory"))
+            so.append(say("stop it afterwards; add_voter takes it in again as it is"))
         return Judgement(verb, request, (*so, meaning), wrong, forbids, plain(self.id))
 
 

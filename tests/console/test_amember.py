@@ -128,7 +128,7 @@ def test_of_several_members_whoever_is_there_is_watched(tmp_path: Path) -> None:
         assert found.path == member.address
 
         async def hand(hands: Hands) -> None:
-            await hands.until_shown("NO LEADER", "Orders wait for a leader")
+            await hands.until_shown("NO LEADER", "Orders are refused.")
 
         asyncio.run(driven(found, hand))
 

@@ -236,10 +236,19 @@ def test_details_say_where_a_member_is_and_with_what_it_runs(daemon: Daemon) -> 
     drive(daemon.path, hand)
 
 
+def test_removing_says_how_a_member_returns(daemon: Daemon) -> None:
+    async def hand(hands: Hands) -> None:
+        await remove(hands)
+        await hands.until_shown("stop it afterwards; add_voter takes it in again as it is")
+
+    drive(daemon.path, hand)
+
+
 def test_nothing_is_handed_over_where_there_is_no_leader(daemon: Daemon) -> None:
     daemon.shown.members = replace(RAFT, role="follower", leader=None)
 
     async def hand(hands: Hands) -> None:
+        await hands.until_shown("Orders are refused.")
         await hands.press("t")
         await hands.until_shown("there is no leader that could hand over")
         assert hands.form.query_one("#do", Button).disabled
