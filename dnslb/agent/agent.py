@@ -12,22 +12,21 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import trio
 
-from dnslb.agent.link import NEVER, Link
-from dnslb.agent.options import UpstreamMode
+from dnslb.agent.fan import Fan
+from dnslb.agent.link import BACKOFF, NEVER, Link
 from dnslb.agent.upstream import UpstreamError
 from dnslb.model.loadbalancer import Monitor, MonitorList
 from dnslb.model.report import Report
-from dnslb.net.backoff import Backoff
 from dnslb.net.clock import Clock
 from dnslb.net.watchable import Watchable
 from dnslb.ports.source import Source
 
 log = logging.getLogger(__name__)
 
-BACKOFF = Backoff(first_s=0.5, max_s=10.0)
 RETURN_S = 30.0
 """How often an agent on a later upstream looks whether an earlier one is back."""
 GAP_S = 0.05
@@ -35,7 +34,10 @@ GAP_S = 0.05
 
 
 class Agent:
-    """Runs until cancelled; raises nothing that a network can cause."""
+    """Runs until cancelled; raises nothing that a network can cause.
+
+    ``links``: one of them at a time, in order. ``fans``: every link of theirs, always.
+    """
 
     def __init__(
         self,
@@ -43,7 +45,7 @@ class Agent:
         source: Source,
         clock: Clock,
         *,
-        mode: UpstreamMode = "first",
+        fans: Sequence[Fan] = (),
         sync_interval_s: float = 30.0,
         keep_alive_s: float = 30.0,
         luck: Callable[[], float] = random.random,
@@ -51,7 +53,7 @@ class Agent:
         self._links = tuple(links)
         self._source = source
         self._clock = clock
-        self._mode = mode
+        self._fans = tuple(fans)
         self._sync_interval_s = sync_interval_s
         self._keep_alive_s = keep_alive_s
         self._luck = luck
@@ -63,10 +65,9 @@ class Agent:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._source.run, self._deliver, self._monitors)
-                if self._mode == "all":
-                    for link in self._links:
-                        nursery.start_soon(self._keep, link)
-                else:
+                for fan in self._fans:
+                    nursery.start_soon(fan.run, partial(self._keep, fan))
+                if self._links:
                     nursery.start_soon(self._keep_one_of_all)
         finally:
             for link in self._links:
@@ -75,6 +76,7 @@ class Agent:
     def described(self) -> str:
         """How its upstreams stand, in one line."""
         stand = [link.described() for link in self._links]
+        stand += [line for fan in self._fans for line in fan.described()]
         return "; ".join(line for line in stand if line) or "no upstream has answered yet"
 
     async def _deliver(self, report: Report) -> None:
@@ -83,13 +85,14 @@ class Agent:
 
     # ------------------------------------------------------------------------------ which upstream
 
-    async def _keep(self, link: Link) -> None:
+    async def _keep(self, fan: Fan, link: Link) -> None:
         """Mode "all": this upstream, for ever, whatever the others do."""
         failures = 0
         while True:
             posts = link.posts
             with contextlib.suppress(UpstreamError):  # the link has named it in the log
                 await self._serve(link)
+            fan.look_again()
             failures = failures + 1 if link.posts == posts else 1
             await trio.sleep(BACKOFF.delay_s(failures, self._luck()))
 
@@ -101,7 +104,7 @@ class Agent:
             posts = link.posts
             back_at = await self._serve_until_better(link, links[:at])
             if back_at is not None:
-                log.info("%s is back: returning to it", links[back_at].url)
+                log.info("%s is back: returning to it", links[back_at].name)
                 at, failures = back_at, 0
                 continue
             failures = failures + 1 if link.posts == posts else 1
@@ -168,7 +171,7 @@ class Agent:
 
     def _engage(self, link: Link) -> None:
         """Has checked what this upstream announced: alone, or together with the others'."""
-        engaged = self._links if self._mode == "all" else (link,)
+        engaged = [one for fan in self._fans for one in fan.links] or [link]
         lists = [one.announced.monitors for one in engaged if one.announced is not None]
         if [id(one) for one in lists] == [id(one) for one in self._engaged]:
             return

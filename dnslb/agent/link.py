@@ -21,11 +21,13 @@ from dnslb.agent.upstream import Answer, Upstream, UpstreamError
 from dnslb.errors import SourceError
 from dnslb.model.loadbalancer import MonitorList
 from dnslb.model.report import UNKNOWN, Report
+from dnslb.net.backoff import Backoff
 from dnslb.sources.healthd_codec import Announced, read_monitors, write_statuses
 
 log = logging.getLogger(__name__)
 
 NEVER = math.inf
+BACKOFF = Backoff(first_s=0.5, max_s=10.0)
 PROBLEMS_NAMED_MAX = 5
 READ_AT_ONCE_BYTES_MAX = 64 * 1024
 """A longer list is read in a thread, so that checks go on meanwhile."""
@@ -58,8 +60,8 @@ class Link:
         self._failures: dict[str, str] = {}
 
     @property
-    def url(self) -> str:
-        return self.upstream.url
+    def name(self) -> str:
+        return self.upstream.name
 
     def described(self) -> str | None:
         """How it stands, in one line; None when it was never asked for anything."""
@@ -68,7 +70,7 @@ class Link:
         if self.announced is None:
             return None
         told = "told of" if self.posts else "not told yet of"
-        return f"{self.url}: {told} {len(self.announced.monitors)} monitors"
+        return f"{self.name}: {told} {len(self.announced.monitors)} monitors"
 
     async def sync(self) -> bool:
         """Fetches the list; whether it is another than before. Raises `UpstreamError`."""
@@ -86,7 +88,7 @@ class Link:
             else:
                 announced = await trio.to_thread.run_sync(read)
         except SourceError as error:
-            sentence = f"{self.url}: the list cannot be read: {error}"
+            sentence = f"{self.name}: the list cannot be read: {error}"
             raise UpstreamError(sentence, reached=True) from error
         self._answer = answer
         self._posted = None
@@ -95,11 +97,11 @@ class Link:
             announced = replace(announced, monitors=self.announced.monitors)
         self.announced = announced
         form = "rich" if announced.rich else "plain"
-        log.info("%s announces %d monitors (%s list)", self.url, len(announced.monitors), form)
+        log.info("%s announces %d monitors (%s list)", self.name, len(announced.monitors), form)
         for problem in announced.problems[:PROBLEMS_NAMED_MAX]:
-            log.warning("%s: %s", self.url, problem)
+            log.warning("%s: %s", self.name, problem)
         if (more := len(announced.problems) - PROBLEMS_NAMED_MAX) > 0:
-            log.warning("%s: %d more monitors are not checked", self.url, more)
+            log.warning("%s: %d more monitors are not checked", self.name, more)
         return True
 
     def is_news(self, report: Report | None) -> bool:
@@ -135,7 +137,7 @@ class Link:
             await self.upstream.post(body, rich=announced.rich)
         self._posted = view
         self.posts += 1
-        log.debug("%s took %d statuses, %d changed", self.url, len(view.votes), len(changed))
+        log.debug("%s took %d statuses, %d changed", self.name, len(view.votes), len(changed))
 
     @contextlib.contextmanager
     def _noted(self, what: str) -> Iterator[None]:
@@ -148,7 +150,7 @@ class Link:
             self._failures[what] = str(error)
             raise
         if self._failures.pop(what, None) is not None:
-            log.info("%s: %s works again", self.url, what)
+            log.info("%s: %s works again", self.name, what)
 
     def _view(self, announced: Announced, report: Report) -> _View:
         if report.monitors is announced.monitors:

@@ -13,10 +13,12 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import trio
 
 from dnslb.agent.agent import Agent
+from dnslb.agent.fan import Fan
 from dnslb.agent.link import Link
 from dnslb.agent.options import (
     REPORT_MAX_AGE_S,
@@ -66,15 +68,17 @@ def run(argv: Sequence[str]) -> int:
 
 async def _run(options: Options, context: ReloadingContext) -> None:
     clock, notifier = Clock(), Notifier.from_environment()
-    links = [
-        Link(Upstream(url, options.name, context.context), interval_s=options.interval_s)
-        for url in options.upstreams
-    ]
+
+    def link(url: str, address: str | None = None) -> Link:
+        upstream = Upstream(url, options.name, context.context, address=address)
+        return Link(upstream, interval_s=options.interval_s)
+
+    to_all = options.mode == "all"
     agent = Agent(
-        links,
+        [] if to_all else [link(url) for url in options.upstreams],
         Prober(options.name, clock=clock),
         clock,
-        mode=options.mode,
+        fans=[Fan(url, partial(link, url)) for url in options.upstreams] if to_all else [],
         sync_interval_s=options.sync_interval_s,
         keep_alive_s=options.keep_alive_s,
     )

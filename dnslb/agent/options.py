@@ -31,7 +31,7 @@ Checks what a healthd announces, and tells it what it saw. Flags work with one d
 
   -upstream URL         https://host[:port] of a healthd or dnslb; repeat it for several
   -upstream-mode MODE   first: one at a time, in order, moving on when one fails (default)
-                        all: each of them, independently
+                        all: each of them, and each address of its host, independently
   -name NAME            how this agent is called, as in its certificate (default: host name)
   -ca FILE              the CA that signed the upstreams' certificates
   -crt FILE             this agent's certificate

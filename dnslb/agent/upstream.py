@@ -47,7 +47,11 @@ class Answer:
 
 
 class Upstream:
-    """A client with one connection; ``context`` gives the TLS context of the moment."""
+    """A client with one connection; ``context`` gives the TLS context of the moment.
+
+    ``address``: where to connect, of the addresses of the URL's host; None leaves that to each
+    connection. Certificate and Host header are the URL's host either way.
+    """
 
     def __init__(
         self,
@@ -55,9 +59,16 @@ class Upstream:
         agent: str,
         context: Callable[[], ssl.SSLContext],
         *,
+        address: str | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self.url = url
+        place = httpx.URL(url)
+        self.name = url if address in (None, place.host) else f"{url} at {address}"
+        """How it is called in sentences."""
+        self._place = place if address is None else place.copy_with(host=address)
+        self._host = {"Host": place.netloc.decode("ascii")}
+        self._server_name = place.raw_host.decode("ascii")
         self._agent = agent
         self._context = context
         self._timeout_s = timeout_s
@@ -89,30 +100,31 @@ class Upstream:
     async def _ask(
         self, method: str, headers: dict[str, str], body: bytes | None = None
     ) -> tuple[httpx.Response, bytes]:
-        headers = {"X-Agent-Name": self._agent, "Accept-Encoding": "identity", **headers}
+        ours = {"X-Agent-Name": self._agent, "Accept-Encoding": "identity"}
+        headers = {**self._host, **ours, **headers}
         with trio.move_on_after(self._timeout_s):
             client = await self._connected_client()
             for _attempt in range(2):
                 opened = _Opened()
                 request = client.build_request(
                     method,
-                    self.url,
+                    self._place,
                     headers=headers,
                     content=body,
-                    extensions={"trace": opened.trace},
+                    extensions={"trace": opened.trace, "sni_hostname": self._server_name},
                 )
                 try:
                     response, content = await _send(client, request)
                 except httpx.TransportError as error:
                     if not opened.connection and _may_be_stale(error):
                         continue
-                    raise UpstreamError(f"{self.url}: {transport_sentence(error)}") from error
+                    raise UpstreamError(f"{self.name}: {transport_sentence(error)}") from error
                 except httpx.HTTPError as error:
-                    raise UpstreamError(f"{self.url}: {_one_line(str(error))}") from error
+                    raise UpstreamError(f"{self.name}: {_one_line(str(error))}") from error
                 self._check(response, content)
                 return response, content
-            raise UpstreamError(f"{self.url}: {hung_up_sentence()}")
-        raise UpstreamError(f"{self.url}: no answer within {self._timeout_s:g} s")
+            raise UpstreamError(f"{self.name}: {hung_up_sentence()}")
+        raise UpstreamError(f"{self.name}: no answer within {self._timeout_s:g} s")
 
     async def _connected_client(self) -> httpx.AsyncClient:
         """The client of the newest certificate files."""
@@ -134,7 +146,7 @@ class Upstream:
         status = response.status_code
         if 200 <= status <= 299:
             if len(content) > ANSWER_BYTES_MAX:
-                sentence = f"{self.url}: the answer is larger than {ANSWER_BYTES_MAX} bytes"
+                sentence = f"{self.name}: the answer is larger than {ANSWER_BYTES_MAX} bytes"
                 raise UpstreamError(sentence, reached=True)
             return
         said = _one_line(content[:1000].decode("utf-8", "replace"))
@@ -142,7 +154,7 @@ class Upstream:
             403: f"refuses agent {self._agent!r} (403)",
             429: "is asked too often (429)",
         }.get(status, f"answers {status}")
-        sentence = f"{self.url}: {what}" + (f": {said}" if said else "")
+        sentence = f"{self.name}: {what}" + (f": {said}" if said else "")
         raise UpstreamError(sentence, reached=True)
 
 

@@ -11,6 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from dnslb.agent.agent import Agent
+from dnslb.agent.fan import Fan, NotResolved
 from dnslb.agent.link import Link
 from dnslb.agent.upstream import Answer, Upstream, UpstreamError
 from dnslb.model.loadbalancer import Monitor, MonitorList
@@ -106,17 +107,37 @@ class ScriptedSource:
         await wait_all_tasks_blocked()
 
 
+class ScriptedResolver:
+    """Answers every name with ``addresses``, or fails with ``failing``. Instants of trio."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = addresses
+        self.failing: str | None = None
+        self.asked_at: list[float] = []
+
+    async def __call__(self, host: str) -> tuple[str, ...]:
+        await trio.lowlevel.checkpoint()
+        self.asked_at.append(trio.current_time())
+        if self.failing is not None:
+            raise NotResolved(self.failing)
+        return self.addresses
+
+
 class Stage:
-    def __init__(self, *upstreams: ScriptedUpstream, **options: Any) -> None:
+    """``mode`` "all": a fan for each upstream, whose host has one address; or give ``fans``."""
+
+    def __init__(self, *upstreams: ScriptedUpstream, mode: str = "first", **options: Any) -> None:
         self.clock = FakeClock()
         self.source = ScriptedSource(self.clock)
-        self.agent = Agent(
-            [Link(upstream, interval_s=1.0) for upstream in upstreams],
-            self.source,
-            self.clock,
-            luck=lambda: 1.0,
-            **options,
-        )
+        links = [Link(upstream, interval_s=1.0) for upstream in upstreams]
+        if mode == "all":
+            options["fans"] = [fan_of(link) for link in links]
+            links = []
+        self.agent = Agent(links, self.source, self.clock, luck=lambda: 1.0, **options)
+
+
+def fan_of(link: Link) -> Fan:
+    return Fan(link.name, lambda _: link, resolve=ScriptedResolver("192.0.2.1"), luck=lambda: 1.0)
 
 
 Start = Callable[..., Any]

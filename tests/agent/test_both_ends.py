@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
 from dnslb.agent.agent import Agent
+from dnslb.agent.fan import Fan, Resolve, addresses_of
 from dnslb.agent.link import Link
 from dnslb.agent.upstream import Upstream
 from dnslb.model.loadbalancer import Monitor, MonitorList
@@ -51,20 +53,27 @@ class Stage:
         self.reports: list[Report] = []
         self._told = trio.Event()
 
-    def receiver(self) -> HealthdReceiver:
+    def receiver(self, host: str = "127.0.0.1", port: int = 0) -> HealthdReceiver:
         return HealthdReceiver(
-            host="127.0.0.1",
-            port=0,
+            host=host,
+            port=port,
             files=self.server_files,
             agents=lambda: {"fra-1"},
             clock=self.clock,
         )
 
-    def agent(self, *urls: str, **options: object) -> Agent:
+    def link(self, url: str, address: str | None = None) -> Link:
         context = client_context(self.authority.issue(common_name="fra-1"))
-        links = [Link(Upstream(url, "fra-1", lambda: context), interval_s=0.1) for url in urls]
+        return Link(Upstream(url, "fra-1", lambda: context, address=address), interval_s=0.1)
+
+    def agent(self, *urls: str, **options: object) -> Agent:
+        links = [self.link(url) for url in urls]
         prober = Prober("fra-1", clock=self.clock)
         return Agent(links, prober, self.clock, **options)  # type: ignore[arg-type]
+
+    def agent_to_all(self, *urls: str, resolve: Resolve = addresses_of) -> Agent:
+        fans = [Fan(url, partial(self.link, url), resolve=resolve) for url in urls]
+        return Agent([], Prober("fra-1", clock=self.clock), self.clock, fans=fans)
 
     async def deliver(self, report: Report) -> None:
         self.reports.append(report)
@@ -197,13 +206,58 @@ async def test_all_upstreams_are_told_in_mode_all(stage: Stage, nursery: trio.Nu
             watched = Watchable(MonitorList((dying.monitor(interval_s=0.1),), (0,)))
             nursery.start_soon(receiver.run, stage.deliver, watched)
             urls = (healthd.url, f"https://127.0.0.1:{receiver.port}/")
-            nursery.start_soon(stage.agent(*urls, mode="all").run)
+            nursery.start_soon(stage.agent_to_all(*urls).run)
             await healthd.wait_statuses("fra-1", True)
             await stage.wait_votes(UP)
             await dying.close()
             await healthd.wait_statuses("fra-1", False)
             await stage.wait_votes(DOWN)
     assert healthd.refused == []
+    nursery.cancel_scope.cancel()
+
+
+async def test_each_address_of_a_name_is_told_in_mode_all(
+    stage: Stage, nursery: trio.Nursery
+) -> None:
+    """Two receivers at one port of two addresses; certificates name the host alone."""
+    stage.server_files = stage.authority.issue("lb.example.org", name="service")
+    first = stage.receiver()
+    await first.open()
+    second = stage.receiver("127.0.0.2", first.port)
+    await second.open()
+
+    async def resolve(host: str) -> list[str]:
+        await trio.lowlevel.checkpoint()
+        assert host == "lb.example.org"
+        return ["127.0.0.1", "127.0.0.2"]
+
+    told: dict[str, Report] = {}
+    with trio.fail_after(20):
+        async with endpoint() as dying:
+            watched = Watchable(MonitorList((dying.monitor(interval_s=0.1),), (0,)))
+            heard = trio.Event()
+
+            def start(receiver: HealthdReceiver, name: str) -> None:
+                async def deliver(report: Report) -> None:
+                    nonlocal heard
+                    told[name] = report
+                    heard.set()
+                    heard = trio.Event()
+                    await trio.lowlevel.checkpoint()
+
+                nursery.start_soon(receiver.run, deliver, watched)
+
+            async def wait_told(votes: dict[str, int]) -> None:
+                while {name: report.votes[0] for name, report in told.items()} != votes:
+                    await heard.wait()
+
+            start(first, "first")
+            start(second, "second")
+            url = f"https://lb.example.org:{first.port}/"
+            nursery.start_soon(stage.agent_to_all(url, resolve=resolve).run)
+            await wait_told({"first": UP, "second": UP})
+            await dying.close()
+            await wait_told({"first": DOWN, "second": DOWN})
     nursery.cancel_scope.cancel()
 
 

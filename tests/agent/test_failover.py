@@ -8,7 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from dnslb.agent.agent import BACKOFF, RETURN_S
+from dnslb.agent.agent import RETURN_S
+from dnslb.agent.link import BACKOFF
 from tests.agent.scripted import ONE, SIX, TWO, ScriptedUpstream, Start
 
 

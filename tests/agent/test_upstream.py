@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from dnslb.agent.upstream import ANSWER_BYTES_MAX, Answer, Upstream
+from dnslb.agent.upstream import ANSWER_BYTES_MAX, Answer, Upstream, UpstreamError
 from dnslb.net.http_message import Request, Response
 from dnslb.net.http_server import HttpServer
 from dnslb.net.listen import bound_port, open_tcp
@@ -76,6 +76,41 @@ async def test_requests_say_who_asks_and_in_which_form(
     assert server.stats.accepted == 1
     assert errors == []
     await authorities.aclose()
+
+
+async def test_an_address_is_where_it_connects_and_nothing_else(
+    authorities: Stage, nursery: trio.Nursery
+) -> None:
+    """Server name, certificate and Host header are the URL's host; the address is in no request."""
+    hosts: list[str] = []
+    names: list[str | None] = []
+
+    async def handle(request: Request) -> Response:
+        hosts.append(request.headers["host"])
+        return Response(body=b"[]")
+
+    server = HttpServer(handle, on_error=lambda error: None)
+    context = server_context(authorities.authority.issue("lb.example.org", name="service"))
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
+    (listener,) = await open_tcp(0, "127.0.0.2")
+    nursery.start_soon(server.serve, [TlsListener(listener, lambda: context)])
+    port = bound_port(listener)
+    ours = client_context(authorities.agent_files)
+
+    def upstream(url: str) -> Upstream:
+        return Upstream(url, "fra-1", lambda: ours, address="127.0.0.2")
+
+    one = upstream(f"https://lb.example.org:{port}/")
+    await one.fetch()
+    assert (hosts, names) == ([f"lb.example.org:{port}"], ["lb.example.org"])
+    assert one.name == f"https://lb.example.org:{port}/ at 127.0.0.2"
+    other = upstream(f"https://other.example.org:{port}/")
+    with pytest.raises(UpstreamError) as failed:
+        await other.fetch()
+    refused = "the peer's certificate is refused: it is for another host name"
+    assert str(failed.value) == f"{other.name}: {refused}"
+    await one.aclose()
+    await other.aclose()
 
 
 async def test_a_proxy_in_the_environment_is_not_used(
