@@ -189,6 +189,11 @@ def test_what_is_not_in_the_file_has_its_changed_default_named() -> None:
         assert line in toml.splitlines()
 
 
+def test_a_name_is_shown_how_to_keep_its_ttl() -> None:
+    toml = converted("port: 1\n").toml.replace('# "www', '"www')
+    assert tomllib.loads(toml)["lb"]["www.example.org"]["ttl"] == 300
+
+
 def test_an_instance_with_an_agents_name_gets_another() -> None:
     """Or it would check by itself, and vote beside the healthagent of that name."""
     for agents in ("[a, fra-1]", "a fra-1", "fra-1"):

@@ -284,7 +284,11 @@ class _Conversion:
             "says so. See docs/migration.md, and dnslb check -cfg for what it amounts to."
         )
         self.tables += self._comments(len(self.file.lines))
-        lb = [*_comment(go.LB), "[lb]", *self.tables]
+        ttl = _comment(
+            go.TTL, '"www.example.org" = { endpoints = ["http://192.0.2.1:80"], ttl = 300 }'
+        )
+        apart = [""] if any(self.tables[:1]) else []
+        lb = [*_comment(go.LB), "[lb]", *ttl, *apart, *self.tables]
         guard = [*_comment(go.GUARD), *_comment("[guard]", 'max-withdraw-total = "100%"')]
         return "\n".join([*head, *self.settings, "", *lb, "", *guard]) + "\n"
 

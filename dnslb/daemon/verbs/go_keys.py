@@ -115,6 +115,11 @@ LB = (
     "(up-after). dnslb's own agents vote after two checks in a row (rise, fall); the old agents "
     "vote as ever."
 )
+TTL = (
+    "Records get a ttl of 60 unless a name says otherwise, and a name whose records stand there "
+    "with another one is held as well when it is first seen. To keep theirs, write the name in the "
+    "long form:"
+)
 GUARD = (
     "New: from 10 published addresses up, what would leave beyond this share within a minute is "
     "held until dnslbctl approve, or until it lives again. The Go program let all of it go."
