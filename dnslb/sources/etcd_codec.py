@@ -94,6 +94,8 @@ _decode_urls = msgspec.json.Decoder(list[str]).decode
 
 def read_written(value: bytes) -> Written:
     """Raises `SourceError` with what is wrong."""
+    if not value:
+        raise SourceError("it is empty, or too large to be read")
     found = decoded(_decode_written, value, "what stands there")
     if not 0 < found.time < TIME_MAX:
         raise SourceError(f"its Time is {found.time:g}, which are no seconds since 1970")

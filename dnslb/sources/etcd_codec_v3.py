@@ -107,8 +107,9 @@ def _b64(data: bytes | str) -> str:
     return b64encode(data.encode() if isinstance(data, str) else data).decode("ascii")
 
 
-def v3_range(key: str) -> bytes:
-    return _encode({"key": _b64(key)})
+def v3_range(key: str, *, keys_only: bool = False) -> bytes:
+    """``keys_only``: its value is left out."""
+    return _encode({"key": _b64(key), "keys_only": keys_only})
 
 
 def v3_revisions(keys: Sequence[str]) -> bytes:

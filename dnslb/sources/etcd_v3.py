@@ -5,7 +5,7 @@ older than the watch itself was found, not seen to arrive; the first message of 
 how far the store was when it was set (etcd's api/etcdserverpb/rpc.proto, WatchResponse).
 
 Law: as in `etcd_follow`. A store whose revision has gone back is another store, and what is
-compacted is gone: both are read anew.
+compacted is gone: both are read anew. What is too large to be read costs its own key alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from dnslb.sources.etcd_codec_v3 import (
     v3_written,
 )
 from dnslb.sources.etcd_follow import Login, Place, Places, See, Seen, seen_change
-from dnslb.sources.etcd_http import EtcdHttp
+from dnslb.sources.etcd_http import AnswerTooLarge, EtcdHttp
 
 BEHIND_S_MAX = 5.0
 """A change that the watch has not shown after so long, it does not show at all."""
@@ -53,7 +53,20 @@ class EtcdV3:
         self._unseen: dict[str, tuple[int, float]] = {}
 
     async def read(self, url: str, key: str) -> Reading:
-        return v3_reading(await self._post(url, "/v3/kv/range", v3_range(key)), key)
+        """What is too large is shown as empty, with its revision."""
+        try:
+            return await self._read(url, key)
+        except AnswerTooLarge:
+            bare = await self._read(url, key, keys_only=True)
+        try:
+            # What stands there since just now may be another value, and well.
+            return await self._read(url, key)
+        except AnswerTooLarge:
+            return bare
+
+    async def _read(self, url: str, key: str, *, keys_only: bool = False) -> Reading:
+        content = v3_range(key, keys_only=keys_only)
+        return v3_reading(await self._post(url, "/v3/kv/range", content), key)
 
     async def write(self, url: str, over: Held, value: bytes) -> int:
         return v3_written(await self._post(url, "/v3/kv/txn", v3_put_over(over, value)))
@@ -99,6 +112,26 @@ class EtcdV3:
                 await self._watch(url, keys, read_mono, see, live)
             except HistoryGone as gone:
                 self._places.read_anew(keys, gone)
+            except AnswerTooLarge as error:
+                await self._pass_over(url, error)
+
+    async def _pass_over(self, url: str, error: AnswerTooLarge) -> None:
+        """The watch brings more at once than is read, and of which key is not known: those that
+        have changed are read anew, the others go on where they are. Raises ``error`` when none
+        has, as then it was no change."""
+        keys = self._places.keys
+        store_index = (await self._read(url, keys[0], keys_only=True)).store_index
+        found = await self.present(url, keys)
+        unchanged = [
+            key
+            for key in keys
+            if (place := self._places.get(key)) is not None
+            # What is gone may have gone in any change.
+            and found.get(key, store_index) < place.next_index
+        ]
+        if len(unchanged) == len(keys):
+            raise error
+        self._places.keep(unchanged)
 
     async def _watch(
         self,

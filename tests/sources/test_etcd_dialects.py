@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -220,6 +220,100 @@ async def test_a_watch_that_shows_nothing_of_what_changes_is_found_out(
     await trio.sleep(BEHIND_S_MAX + 1)
     with pytest.raises(SourceError, match="the watch does not show what changes"):
         await dialect.check(URL)
+
+
+class Giant:
+    """A v3 store whose key ams has a value that is too large, but for the full reading
+    number ``well_at``."""
+
+    def __init__(self, well_at: int = 0) -> None:
+        self.full_readings = 0
+        self.changed_at = {"ams": 3, "fra": 4}
+        self.revision = 9
+        self._well_at = well_at
+
+    def __call__(self, method: str, path: str, content: bytes | None) -> Answer:
+        if path == "/v3/kv/txn":
+            revisions = Revisions()
+            revisions.of = self.changed_at
+            return revisions(method, path, content)
+        asked = json.loads(content or b"")
+        key = b64decode(asked["key"]).decode()
+        header = {"cluster_id": "7", "revision": str(self.revision)}
+        if key not in self.changed_at:
+            return Answer(200, {}, json.dumps({"header": header}).encode())
+        kv = {"key": asked["key"], "mod_revision": str(self.changed_at[key])}
+        if not asked["keys_only"]:
+            if key == "ams":
+                self.full_readings += 1
+                if self.full_readings != self._well_at:
+                    raise AnswerTooLarge("too large", {})
+            kv["value"] = b64encode(b"fine").decode()
+        body = {"header": header, "kvs": [kv], "count": "1"}
+        return Answer(200, {}, json.dumps(body).encode())
+
+
+async def test_by_v3_too_a_value_that_is_too_large_costs_its_own_key_alone(
+    autojump_clock: MockClock,
+) -> None:
+    told: list[Seen] = []
+    http = Scripted(Giant())
+    dialect = EtcdV3(as_http(http), FakeClock(), NOBODY)
+    with trio.move_on_after(20):
+        await dialect.follow(URL, ("ams", "fra"), told.append, lambda: None)
+    assert {seen.held.key: seen.held.value for seen in told} == {"ams": b"", "fra": b"fine"}
+    assert [seen.held.index for seen in told] == [3, 4]
+    # Watched from behind it on, so that it does not come again.
+    assert http.opened == ["/v3/watch"]
+    place = dialect._places.get("ams")
+    assert place is not None
+    assert place.next_index == 10
+
+
+async def test_what_takes_the_place_of_a_giant_meanwhile_is_read() -> None:
+    dialect = EtcdV3(as_http(Scripted(Giant(well_at=2))), FakeClock(), NOBODY)
+    reading = await dialect.read(URL, "ams")
+    assert reading.held.value == b"fine"
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_after_too_large_a_change_only_what_changed_is_read_anew(
+    autojump_clock: MockClock, is_gone: bool
+) -> None:
+    async def line() -> bytes:
+        if len(http.opened) > 1:
+            await trio.sleep_forever()
+        store.revision = 11
+        store.changed_at["ams"] = 10
+        if is_gone:
+            del store.changed_at["ams"]
+        raise AnswerTooLarge("too large", {})
+
+    store, told = Giant(well_at=1), list[Seen]()
+    http = Scripted(store, line)
+    dialect = EtcdV3(as_http(http), FakeClock(), NOBODY)
+    with trio.move_on_after(20):
+        await dialect.follow(URL, ("ams", "fra"), told.append, lambda: None)
+    assert [(seen.held.key, seen.held.value, seen.held.index) for seen in told] == [
+        ("ams", b"fine", 3),
+        ("fra", b"fine", 4),
+        ("ams", None, 0) if is_gone else ("ams", b"", 10),
+    ]
+
+
+async def test_too_much_of_no_change_is_a_failure(autojump_clock: MockClock) -> None:
+    """It is not asked for again and again: another endpoint may do better."""
+
+    async def line() -> bytes:
+        await trio.lowlevel.checkpoint()
+        raise AnswerTooLarge("too large", {})
+
+    http = Scripted(Giant(), line)
+    with pytest.raises(AnswerTooLarge):
+        await EtcdV3(as_http(http), FakeClock(), NOBODY).follow(
+            URL, ("ams", "fra"), lambda seen: None, lambda: None
+        )
+    assert http.opened == ["/v3/watch"]
 
 
 async def test_a_watch_is_to_end_at_a_member_that_has_lost_the_others() -> None:

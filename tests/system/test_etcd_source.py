@@ -103,6 +103,43 @@ async def test_values_that_are_no_reports_are_named_and_cost_nobody_else(
         assert b.rows == {}
 
 
+async def test_a_giant_costs_its_own_agent_alone(etcd: StartEtcd) -> None:
+    """By v3, where all keys share one watch."""
+    server = etcd(v2=False, request_bytes_max=16 * 1024 * 1024)
+    store, giant = Store(server, "v3"), "x" * 7_000_000
+    store.put("ams", giant)
+    store.report("fra", {A: True, B: False})
+    async with bench(server.url) as b:
+        # Found.
+        await b.wait_votes("fra", "up down")
+        await b.wait_live()
+        await b.wait(lambda: "too large" in b.rows.get("etcd-malformed", ""))
+        assert "for agent ams is no report" in b.rows["etcd-malformed"]
+        store.report("ams", {A: True, B: True})
+        await b.wait_votes("ams", "up up")
+        assert b.rows == {}
+        # Seen to change.
+        store.put("ams", giant)
+        await b.wait(lambda: "too large" in b.rows.get("etcd-malformed", ""))
+        store.report("fra", {A: False, B: False})
+        await b.wait_votes("fra", "down down")
+        # Gone before it was looked at.
+        store.put("waw", giant)
+        store.delete("waw")
+        store.report("fra", {A: True, B: True})
+        await b.wait_votes("fra", "up up")
+        store.report("ams", {A: False, B: True})
+        await b.wait_votes("ams", "down up")
+        assert b.rows == {}
+        # The list itself: it is another one than ours, and is replaced as such.
+        store.put("monitors", giant)
+        await b.put_list()
+        assert (store.get("monitors") or "").startswith('["http://')
+        assert b.rows == {}
+        assert b.source.counters["connections"] == 1
+        assert b.source.counters["failures"] == 0
+
+
 @both
 async def test_a_deleted_key_is_no_vote_and_no_end(etcd: StartEtcd, api: str) -> None:
     server = etcd(v2=api == "v2")
