@@ -15,6 +15,7 @@ from dnslbctl.output import (
     addresses,
     clock,
     duration,
+    milliseconds,
     paragraph,
     plain,
     since,
@@ -122,10 +123,11 @@ def _endpoint(endpoint: messages.Endpoint, at: str, terminal: Terminal) -> list[
             agent,
             (f"{terminal.mark(vote_mark)} {vote['vote']}", vote_style),
             (heard, DIM),
+            (milliseconds(vote.get("round_trip_seconds")), DIM),
             vote["message"],
         ))  # fmt: skip
     if rows:
-        lines += table(("", "", "", ""), rows, terminal, indent=4)
+        lines += table(("",) * 5, rows, terminal, indent=4, right=(3,), optional=3)
     return lines
 
 

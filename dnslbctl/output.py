@@ -89,6 +89,14 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
 
 
+def milliseconds(seconds: float | None) -> str:
+    """``0.4 ms``, ``12 ms``, ``1250 ms``; nothing where it is not known."""
+    if seconds is None:
+        return ""
+    ms = seconds * 1000
+    return f"{ms:.1f} ms" if ms < 9.95 else f"{ms:.0f} ms"
+
+
 def since(then: str | None, at: str) -> str:
     """How long ago ``then`` was, seen from ``at``; both as they came over the wire."""
     return "-" if then is None else duration(from_time(at) - from_time(then))
@@ -162,14 +170,19 @@ def table(
     *,
     indent: int = 0,
     right: Sequence[int] = (),
+    optional: int | None = None,
 ) -> list[str]:
     """Aligned columns; the last one is prose and is wrapped to what is left of the width.
 
     ``right``: columns aligned to the right. A cell is text, or text and its style. An empty
-    header line is left out.
+    header line is left out, and so is the ``optional`` column where nothing stands in it.
     """
     laid = [[_cell(cell) for cell in row] for row in rows]
     titles = [(title, BOLD) for title in header]
+    if optional is not None and not any(row[optional][0] for row in laid):
+        for row in (titles, *laid):
+            del row[optional]
+        right = [i - (i > optional) for i in right if i != optional]
     every = [titles, *laid] if any(header) else laid
     fixed = max((len(row) for row in every), default=1) - 1
     widths = [max(cells_wide(row[i][0]) for row in every) for i in range(fixed)]

@@ -16,6 +16,7 @@ from dnslbctl.output import (
     clock,
     count,
     duration,
+    milliseconds,
     paragraph,
     plain,
     since,
@@ -278,17 +279,16 @@ def endpoints_page(
     """One table, a heading line for each load balancer."""
     if not endpoints:
         return ["no endpoint is configured"]
-    lines: list[str] = []
     rows: list[Sequence[Cell]] = []
     # One table, so that columns stand below each other across load balancers.
     last = ""
     for endpoint in endpoints:
         if endpoint["lb"] != last:
             last = endpoint["lb"]
-            rows.append(((last, BOLD), "", "", "", "", ""))
+            rows.append(((last, BOLD), "", "", "", "", "", ""))
         rows.append(_endpoint_row(endpoint, at, terminal))
-    lines += table(("ENDPOINT", "STATE", "IN DNS", "VOTES", "FOR", "WHY"), rows, terminal)
-    return lines
+    header = ("ENDPOINT", "STATE", "IN DNS", "VOTES", "TRIP", "FOR", "WHY")
+    return table(header, rows, terminal, right=(4,), optional=4)
 
 
 def _endpoint_row(endpoint: messages.Endpoint, at: str, terminal: Terminal) -> Sequence[Cell]:
@@ -300,6 +300,7 @@ def _endpoint_row(endpoint: messages.Endpoint, at: str, terminal: Terminal) -> S
     expected = endpoint["counts_as"] == "living"
     odd = endpoint["published"] != expected and endpoint["counts_as"] != "unknown"
     where = named(endpoint, terminal)
+    trips = [milliseconds(v.get("round_trip_seconds")) for v in endpoint["votes"].values()]
     # What is as it should be needs no reason; whoever wants it asks `why`.
     ordinary = endpoint["published"] and expected and endpoint["state"] == "up" and mark == "good"
     return (
@@ -307,6 +308,7 @@ def _endpoint_row(endpoint: messages.Endpoint, at: str, terminal: Terminal) -> S
         (f"{terminal.mark(mark)} {word}", style),
         ("yes" if endpoint["published"] else "no", WARN if odd else ""),
         votes_of(endpoint),
+        "".join(trips),  # one agent's at most
         since(endpoint["since"], at),
         "" if ordinary else endpoint["reason"],
     )

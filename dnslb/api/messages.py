@@ -170,11 +170,13 @@ class EndpointOverride(TypedDict):
 
 
 class AgentVote(TypedDict):
-    """What counts of an agent: one without a fresh report votes unknown."""
+    """What counts of an agent: one without a fresh report votes unknown. ``round_trip_seconds``:
+    of the answer to its last check, known only of the agent in the instance that answers."""
 
     vote: Vote
     age_seconds: float | None
     message: str
+    round_trip_seconds: NotRequired[float]
 
 
 class Endpoint(TypedDict):

@@ -25,6 +25,7 @@ from dnslb.control.permission import Denied, Permission
 from dnslb.control.pieces import endpoint_pieces, list_pieces, to_json
 from dnslb.control.requests import to_cluster_command, to_command, to_count, to_flag
 from dnslb.control.views import InstanceInfo
+from dnslb.control.votes import OwnAgent, RoundTrip, unmeasured
 from dnslb.control.watch import Watchers
 from dnslb.control.why import NotKept, parse_at, why_message, why_message_at
 from dnslb.errors import CommandRefused, InvalidValue, NoLeader, NotLeader
@@ -59,12 +60,14 @@ class Handlers:
         info: InstanceInfo,
         clock: Clock,
         elsewhere: Elsewhere | None = None,
+        round_trip_s: RoundTrip = unmeasured,
     ) -> None:
         self._operations = operations
         self._cluster = cluster
         self._info = info
         self._clock = clock
         self._elsewhere = elsewhere
+        self._own = OwnAgent(info.instance_id, round_trip_s)
         self._led = LedChanges(elsewhere, cluster, clock)
         self._watchers = Watchers(operations, cluster, info, clock, self._led)
         self._names: dict[int, str] = {}
@@ -116,7 +119,8 @@ class Handlers:
         parameters = request.parameters
         lb = self._loadbalancer(parameters["lb"]).name if "lb" in parameters else None
         status, now = self._operations.status.value, self._clock.now()
-        return self._stream(endpoint_pieces(status, now, lb=lb, called=parameters.get("called")))
+        called = parameters.get("called")
+        return self._stream(endpoint_pieces(status, now, self._own, lb=lb, called=called))
 
     async def changes(self, request: Request) -> Response:
         to_flag(request.parameters, "all")
@@ -147,9 +151,9 @@ class Handlers:
         view, now = self._loadbalancer(name), self._clock.now()
         status = self._operations.status.value
         if at is None:
-            return iter((to_json(why_message(status, view, now)) + b"\n",))
+            return iter((to_json(why_message(status, view, now, self._own)) + b"\n",))
         try:
-            message = why_message_at(status, view, parse_at(at, now), now)
+            message = why_message_at(status, view, parse_at(at, now), now, self._own)
             return iter((to_json(message) + b"\n",))
         except NotKept as error:
             raise Unknown(str(error)) from error

@@ -17,7 +17,7 @@ import msgspec
 from dnslb.api import messages
 from dnslb.api.codec import to_time
 from dnslb.control.views import endpoint_message, override_message
-from dnslb.control.votes import Votes
+from dnslb.control.votes import OwnAgent, Votes
 from dnslb.model.instant import Now
 from dnslb.model.status import EndpointView, LoadBalancerView, Status
 
@@ -41,11 +41,16 @@ def per_piece(status: Status) -> int:
 
 
 def endpoint_pieces(
-    status: Status, now: Now, *, lb: str | None = None, called: str | None = None
+    status: Status,
+    now: Now,
+    own: OwnAgent | None = None,
+    *,
+    lb: str | None = None,
+    called: str | None = None,
 ) -> Iterator[bytes]:
     """The list of `messages.Endpoint`; only those of load balancer ``lb``, and only those that
     an operator who writes ``called`` means."""
-    votes = Votes(status, now)
+    votes = Votes(status, now, own)
     at_once = per_piece(status)
     lead = b"["
     piece: list[bytes] = []

@@ -16,6 +16,7 @@ from dnslb.control.handlers import WATCHERS_MAX, Handlers
 from dnslb.control.led import Elsewhere
 from dnslb.control.requests import TIMEOUT_S_MAX
 from dnslb.control.views import InstanceInfo
+from dnslb.control.votes import RoundTrip, unmeasured
 from dnslb.net.clock import Clock
 from dnslb.net.http_limits import HttpStats, Limits
 from dnslb.net.http_server import HttpServer
@@ -48,8 +49,9 @@ class ControlServer:
         on_error: Callable[[Exception], None],
         on_refused: OnRefused = lambda kind, peer, sentence: None,
         elsewhere: Elsewhere | None = None,
+        round_trip_s: RoundTrip = unmeasured,
     ) -> None:
-        self.handlers = Handlers(operations, cluster, info, clock, elsewhere)
+        self.handlers = Handlers(operations, cluster, info, clock, elsewhere, round_trip_s)
         self._server = HttpServer(
             self.handlers, limits=LIMITS, on_error=on_error, on_refused=on_refused
         )

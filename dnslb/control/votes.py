@@ -3,27 +3,47 @@
 A report holds a byte for each monitor of the list that it answers. Right after a reload that is
 not the list in force, so votes are then found by the monitor itself.
 
+Round trips are no part of a `Status`: they change with every check, and a picture that changed
+as often would wake everybody who watches. They are asked for when an answer is made.
+
 Law: an agent without a fresh report votes unknown, whatever it said last.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 from dnslb.api.messages import AgentVote, Vote
 from dnslb.model.instant import Now
+from dnslb.model.loadbalancer import Monitor
 from dnslb.model.status import AgentView, EndpointView, Status
 
 WORDS: Final[tuple[Vote, Vote, Vote]] = ("unknown", "up", "down")
 LETTERS: Final = "?ud"
 _TO_LETTERS: Final = LETTERS.encode().ljust(256, b"?")
 
+RoundTrip = Callable[[Monitor], float | None]
+"""Seconds that the answer to the last check of a monitor took; None: nobody knows."""
+
+
+def unmeasured(monitor: Monitor) -> None:
+    """The `RoundTrip` of an instance that checks nothing itself."""
+
+
+class OwnAgent(NamedTuple):
+    """The agent of this very instance, whose checks are the only ones it can time."""
+
+    name: str
+    round_trip_s: RoundTrip
+
 
 class Votes:
-    """Reads one `Status` as of ``now``."""
+    """Reads one `Status` as of ``now``. ``own``: whose round trips are told besides."""
 
-    def __init__(self, status: Status, now: Now) -> None:
+    def __init__(self, status: Status, now: Now, own: OwnAgent | None = None) -> None:
+        self._own = own
         self._monitors = status.monitors
         self._agents = status.agents
         self._ages = [
@@ -67,6 +87,11 @@ class Votes:
                 message = f"no fresh report; its last word was {word}"
                 word = "unknown"
             votes[agent.name] = {"vote": word, "age_seconds": age_s, "message": message}
+        own = self._own
+        if own is not None and own.name in votes:
+            trip_s = own.round_trip_s(view.endpoint.monitor)
+            if trip_s is not None:
+                votes[own.name]["round_trip_seconds"] = round(trip_s, 6)
         return votes
 
     def letters(self, view: EndpointView) -> str:

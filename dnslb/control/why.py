@@ -17,7 +17,7 @@ from dnslb.control.views import (
     is_shown,
     pause_message,
 )
-from dnslb.control.votes import Votes
+from dnslb.control.votes import OwnAgent, Votes
 from dnslb.model.instant import Now
 from dnslb.model.status import ChangeView, LoadBalancerView, Status
 
@@ -29,9 +29,11 @@ class NotKept(LookupError):
     """The moment lies before everything that is still in memory."""
 
 
-def why_message(status: Status, view: LoadBalancerView, now: Now) -> messages.Why:
+def why_message(
+    status: Status, view: LoadBalancerView, now: Now, timed: OwnAgent | None = None
+) -> messages.Why:
     """Why ``view`` is as it is now, with every vote."""
-    votes = Votes(status, now)
+    votes = Votes(status, now, timed)
     own = [change for change in status.changes if change.key.name == view.name]
     return {
         "name": view.name,
@@ -58,11 +60,11 @@ def why_message(status: Status, view: LoadBalancerView, now: Now) -> messages.Wh
 
 
 def why_message_at(
-    status: Status, view: LoadBalancerView, at_wall: float, now: Now
+    status: Status, view: LoadBalancerView, at_wall: float, now: Now, timed: OwnAgent | None = None
 ) -> messages.Why:
     """Why it was as it was at ``at_wall``; raises `NotKept`."""
     if at_wall >= now.wall:
-        return why_message(status, view, now)
+        return why_message(status, view, now, timed)
     past = [decision for decision in view.history if decision.at_wall <= at_wall]
     if not past:
         oldest = view.history[0].at_wall if view.history else None

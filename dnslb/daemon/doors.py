@@ -17,6 +17,7 @@ from dnslb.control.handlers import Handlers
 from dnslb.control.led import Elsewhere
 from dnslb.control.server import ControlServer
 from dnslb.control.views import InstanceInfo
+from dnslb.control.votes import RoundTrip, unmeasured
 from dnslb.daemon.config import Config
 from dnslb.metrics.counters import Counters
 from dnslb.metrics.families import BuildInfo
@@ -85,6 +86,7 @@ class Doors:
         *,
         fenced: bool,
         elsewhere: Elsewhere | None = None,
+        round_trip_s: RoundTrip = unmeasured,
         task_status: trio.TaskStatus[Handlers] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serves until both are shut and their clients have left; gives away what answers at the
@@ -119,6 +121,7 @@ class Doors:
             on_error=self._failed,
             on_refused=self._refused("control"),
             elsewhere=elsewhere,
+            round_trip_s=round_trip_s,
         )
         self._servers = [control, metrics]
         async with trio.open_nursery() as nursery:

@@ -219,6 +219,7 @@ class Instance:
             lambda: self._phase,
             fenced=fenced,
             elsewhere=None if self._raft is None else self._raft.member.read,
+            round_trip_s=self.sources.round_trip_s,
             task_status=task_status,
         )
 

@@ -22,6 +22,7 @@ from dnslb.election.surroundings import Perform, Surroundings
 from dnslb.errors import ConfigError
 from dnslb.metrics.counters import Counters
 from dnslb.model.lease import Lease
+from dnslb.model.loadbalancer import Monitor
 from dnslb.net.clock import Clock
 from dnslb.ports.cluster import Cluster
 from dnslb.ports.elector import Elector
@@ -247,6 +248,8 @@ class LocalSource(Source, Protocol):
     """A source whose checks run in this process, and prove nothing across a stall of it."""
 
     def void_in_flight(self) -> None: ...
+
+    def round_trip_s(self, monitor: Monitor) -> float | None: ...
 
 
 class OpenedSource(Source, Protocol):

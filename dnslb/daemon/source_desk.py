@@ -13,7 +13,7 @@ from dnslb.daemon import registry
 from dnslb.daemon.config import Config
 from dnslb.decide.settings import Settings
 from dnslb.metrics.counters import Counters
-from dnslb.model.loadbalancer import MonitorList
+from dnslb.model.loadbalancer import Monitor, MonitorList
 from dnslb.net.clock import Clock
 from dnslb.net.watchable import Watchable
 from dnslb.ports.monitor_list import MonitorListStore
@@ -89,6 +89,10 @@ class SourceDesk:
         """The event loop stood still: what was being checked proves nothing."""
         if self._prober is not None:
             self._prober.void_in_flight()
+
+    def round_trip_s(self, monitor: Monitor) -> float | None:
+        """How long the answer to our own last check took; None where nobody here measured it."""
+        return None if self._prober is None else self._prober.round_trip_s(monitor)
 
     def _fit_prober(self) -> None:
         """Starts or ends the prober as this instance joins or leaves the agents."""

@@ -26,12 +26,15 @@ class Probe:
     ``turn``: its place among all turns (`cadence.phase`). ``checked_round``: the newest round in
     which a check of it ended. ``alarm_at``: when the schedule is to look at it next.
     ``flight``: what ends the check under way. ``message``: why the vote is not up.
+    ``asked_at``: when the newest check was sent. ``round_trip_s``: how long the answer to the
+    last check took; None where none came.
     """
 
     __slots__ = (
         "_extra_at",
         "_overdue",
         "alarm_at",
+        "asked_at",
         "cadence",
         "checked_at",
         "checked_round",
@@ -42,6 +45,7 @@ class Probe:
         "is_waiting",
         "message",
         "monitor",
+        "round_trip_s",
         "streak",
         "turn",
     )
@@ -53,7 +57,8 @@ class Probe:
         self.cadence = Cadence(now + turn * monitor.interval_s, monitor.interval_s)
         self.streak = Streak(monitor.rise, monitor.fall)
         self.message = NOT_CHECKED_YET
-        self.checked_at = now
+        self.checked_at = self.asked_at = now
+        self.round_trip_s: float | None = None
         self.checked_round = 0
         self.deadline_at = NEVER
         self.alarm_at = NEVER
@@ -103,6 +108,7 @@ class Probe:
         streak = self.streak
         before = streak.vote
         self.checked_at = now
+        self.round_trip_s = None
         if result.healthy:
             streak.good()
         elif result.healthy is None:
@@ -122,6 +128,7 @@ class Probe:
         monitor = self.monitor
         if now - self.checked_at <= monitor.interval_s + monitor.timeout_s + age_s_max:
             return False
+        self.round_trip_s = None
         if self.streak.vote == UNKNOWN:
             return False
         self.streak.lost()

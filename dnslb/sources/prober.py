@@ -23,7 +23,7 @@ import trio
 
 from dnslb.model.loadbalancer import Monitor, MonitorList
 from dnslb.model.report import Report
-from dnslb.net.clock import Clock
+from dnslb.net.clock import Clock, mono_s
 from dnslb.ports.source import Deliver
 from dnslb.ports.watched import Watched
 from dnslb.sources.checks.checker import Checker
@@ -104,6 +104,11 @@ class Prober:
         """Checks under way now."""
         return self._schedule.in_flight
 
+    def round_trip_s(self, monitor: Monitor) -> float | None:
+        """Seconds from the start of the last check of ``monitor`` to its answer, our own
+        lateness included (below `STALL_S`); None where no answer came, or none was awaited."""
+        return self._schedule.round_trip_s(monitor)
+
     def void_in_flight(self) -> None:
         """The event loop stood still: checks under way are thrown away and made again at once,
         and the next complete report is one whose checks all began after this call.
@@ -154,6 +159,7 @@ class Prober:
             expired, starting = schedule.turn(now)
             self._cancel(expired)
             for probe in starting:
+                probe.asked_at = mono_s()  # a turn starts many, each some 50 µs after the last
                 started = checks.start(probe, probe.monitor)
                 if isinstance(started, CheckResult):
                     schedule.ended(probe, started, now)

@@ -96,6 +96,11 @@ class Schedule:
         """By index, why a vote is not up."""
         return self._messages.copy()
 
+    def round_trip_s(self, monitor: Monitor) -> float | None:
+        """From the start of the last check to its answer; None where none came."""
+        probe = self._probes.get(monitor)
+        return None if probe is None else probe.round_trip_s
+
     # ---------------------------------------------------------------- what is to be checked
 
     def expect(self, monitors: Iterable[Monitor], now: float) -> None:
@@ -182,7 +187,10 @@ class Schedule:
 
     def ended(self, probe: Probe, result: CheckResult, now: float) -> None:
         """A check that `turn` had started is over, and nothing is left to be cancelled."""
+        # What ended at once asked nobody; and what failed for a reason of ours is no answer.
+        answered = probe.flight is not None and result.healthy is not None
         self._judge(probe, result, now)
+        probe.round_trip_s = now - probe.asked_at if answered else None
 
     def forget_older(self, age_s_max: float, now: float) -> None:
         """Votes "unknown" wherever no check has ended for that long."""

@@ -11,7 +11,7 @@ from dnslb.api import messages
 from dnslb.api.codec import from_time
 from dnslbctl.console.ink import Line
 from dnslbctl.console.rows import CHANGES, SEVERITIES, VERDICTS, VOTES, Rows, brief, is_lost
-from dnslbctl.output import clock, count, duration, plain, until
+from dnslbctl.output import clock, count, duration, milliseconds, plain, until
 from dnslbctl.pages import FORCED
 from dnslbctl.viewmodel import Balancer, Key, Row
 
@@ -66,6 +66,7 @@ def _votes(rows: Rows, row: Row, votes: Votes | None) -> list[Line]:
     agents = rows.picture.agents
     width = max((len(plain(agent["name"])) for agent in agents), default=0)
     words = {"u": "up", "d": "down", "?": "unknown"}
+    timed = any("round_trip_seconds" in said for said in (votes or {}).values())
     lines: list[Line] = []
     for agent, letter in zip(agents, row.votes, strict=False):
         name = plain(agent["name"])
@@ -74,10 +75,11 @@ def _votes(rows: Rows, row: Row, votes: Votes | None) -> list[Line]:
         seen = agent["seen_at"]
         age_s = said["age_seconds"] if said else seen and max(rows.now_s - from_time(seen), 0.0)
         heard = "never heard" if not isinstance(age_s, float | int) else f"{duration(age_s)} ago"
+        trip = milliseconds(said.get("round_trip_seconds")) if said else ""
         message = plain(said["message"]) if said else ""
         lines.append(
             [(f"  {name:{width}}  ", ""), (f"{rows.mark(mark)} {words[letter]:8}", tone),
-             (f"{heard:>12}  ", "dim"), (message, "")]
+             (f"{heard:>12}  ", "dim"), (f"{trip:>7}  " if timed else "", "dim"), (message, "")]
         )  # fmt: skip
     return lines
 

@@ -9,7 +9,7 @@ import pytest
 
 from dnslbctl import aclient
 from tests.console.cluster import Cluster
-from tests.console.stage import CLUSTERS, CROWD, ENTRIES, info
+from tests.console.stage import CLUSTERS, CROWD, ENTRIES, info, round_trip_s
 from tests.dnslbctl.daemon import Daemon, running
 
 
@@ -29,7 +29,12 @@ def election() -> str:
 def daemon(tmp_path: Path, election: str) -> Iterator[Daemon]:
     """The real control server over the crowd of `stage`."""
     path = tmp_path / "s"
-    given = {"entries": ENTRIES, "members": CLUSTERS[election], "info": info(election)}
+    given = {
+        "entries": ENTRIES,
+        "members": CLUSTERS[election],
+        "info": info(election),
+        "round_trip_s": round_trip_s,
+    }
     with running(path, CROWD, **given) as found:
         if election == "raft":
             found.shown.execute = Cluster(found.shown).execute  # type: ignore[method-assign]

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from dnslbctl import aclient
 from tests.console.cluster import Cluster
 from tests.console.driving import Hands, drive
-from tests.console.stage import CLUSTERS, CROWD, ENTRIES, info
+from tests.console.stage import CLUSTERS, CROWD, ENTRIES, info, round_trip_s
 from tests.dnslbctl.daemon import running
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "docs" / "console"
@@ -62,7 +62,12 @@ def draw(one: Picture) -> None:
         (DIRECTORY / f"{one.name}.svg").write_text(tidied(svg))
 
     with tempfile.TemporaryDirectory() as directory:
-        given = {"entries": ENTRIES, "members": CLUSTERS["raft"], "info": info("raft")}
+        given = {
+            "entries": ENTRIES,
+            "members": CLUSTERS["raft"],
+            "info": info("raft"),
+            "round_trip_s": round_trip_s,
+        }
         with running(Path(directory) / "s", CROWD, **given) as daemon:
             daemon.shown.execute = Cluster(daemon.shown).execute  # type: ignore[method-assign]
             drive(daemon.path, hand, size=one.size, unicode=one.unicode)

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import pwd
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import trio
 
 from dnslb.control.handlers import WATCHERS_MAX, Handlers
+from dnslb.control.votes import RoundTrip
 from dnslb.errors import CommandRefused
 from dnslb.model.cluster import ClusterView
 from dnslb.model.command import Command, CommandReply
 from dnslb.model.instant import Now
-from dnslb.net.clock import Clock
+from dnslb.model.loadbalancer import Monitor
+from dnslb.net.clock import Clock, FakeClock
 from dnslb.net.http_message import Request, Response
 from dnslb.net.peer import Peer, UnixCredentials
 from dnslb.net.tls import CertificateNames
@@ -61,6 +66,48 @@ async def ask(
     assert "Dnslb-Time" in dict(response.headers)
     assert response.content_type == "application/json"
     return response.status, json.loads(await body_of(response))
+
+
+def timed(round_trip_s: RoundTrip, clock: Clock) -> Handlers:
+    """Of the instance whose agent is a2."""
+    shown, info = Shown(STATUS), replace(INFO, instance_id="a2")
+    return Handlers(shown, shown, info, clock, round_trip_s=round_trip_s)
+
+
+async def test_only_the_own_agent_s_vote_has_a_round_trip() -> None:
+    def round_trip_s(monitor: Monitor) -> float | None:
+        return 0.0123456789 if monitor.host == "192.0.2.1" else None
+
+    async def votes(path: str) -> Any:
+        response = await timed(round_trip_s, StillClock())(Request("GET", path, "", peer=ME))
+        value = json.loads(await body_of(response))
+        return [one["votes"] for one in (value["endpoints"] if "why" in path else value)]
+
+    of_endpoints = await votes("/v1/endpoints")
+    for first, second in (of_endpoints[:2], await votes("/v1/why/www.example.org")):
+        assert first["a2"]["round_trip_seconds"] == 0.012346
+        others = (first["a1"], first["a3"], *second.values())
+        assert all("round_trip_seconds" not in vote for vote in others)
+
+
+async def test_round_trips_never_reach_who_watches(autojump_clock: trio.abc.Clock) -> None:
+    asked: list[Monitor] = []
+
+    def round_trip_s(monitor: Monitor) -> float:
+        asked.append(monitor)
+        return float(len(asked))
+
+    request = Request("GET", "/v1/watch", "", peer=ME)
+    body = (await timed(round_trip_s, FakeClock())(request)).body
+    assert isinstance(body, AsyncGenerator)
+    told = b""
+    with trio.fail_after(10):
+        async with aclosing(body) as pieces:
+            while told.count(b"event: delta") < 3:
+                told += await anext(pieces)
+    assert b"192.0.2.1" in told
+    assert b"round_trip" not in told
+    assert asked == []
 
 
 async def test_looking() -> None:

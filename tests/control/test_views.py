@@ -49,7 +49,7 @@ MEMBER_KEYS = {
 
 
 def endpoints_of(status: Status, **only: str) -> list[dict[str, object]]:
-    found = decode(b"".join(endpoint_pieces(status, NOW, **only)))
+    found = decode(b"".join(endpoint_pieces(status, NOW, None, **only)))
     assert isinstance(found, list)
     return found
 

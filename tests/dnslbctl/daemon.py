@@ -10,11 +10,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import trio
 
 from dnslb.control.server import ControlServer
 from dnslb.control.views import InstanceInfo
+from dnslb.control.votes import RoundTrip, unmeasured
 from dnslb.model.instant import Now
 from dnslb.model.status import Status
 from dnslb.net.clock import Clock
@@ -30,11 +32,14 @@ class StillClock(Clock):
 
 
 class Daemon:
-    def __init__(self, path: Path, shown: Shown, info: InstanceInfo) -> None:
+    def __init__(
+        self, path: Path, shown: Shown, info: InstanceInfo, round_trip_s: RoundTrip = unmeasured
+    ) -> None:
         self.path = path
         self.shown = shown
         self.errors: list[Exception] = []
         self._info = info
+        self._round_trip_s = round_trip_s
         self._started = threading.Event()
         self._token: trio.lowlevel.TrioToken | None = None
         self._server: ControlServer | None = None
@@ -43,7 +48,12 @@ class Daemon:
     async def _run(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
         self._server = ControlServer(
-            self.shown, self.shown, self._info, StillClock(), on_error=self.errors.append
+            self.shown,
+            self.shown,
+            self._info,
+            StillClock(),
+            on_error=self.errors.append,
+            round_trip_s=self._round_trip_s,
         )
         listener = await open_unix(self.path)
         async with trio.open_nursery() as nursery:
@@ -76,10 +86,11 @@ class Daemon:
 
 @contextmanager
 def running(path: Path, status: Status, **given: object) -> Iterator[Daemon]:
-    """``given``: for `Shown`, but ``info``."""
+    """``given``: for `Shown`, but ``info`` and ``round_trip_s``."""
     info = given.pop("info", INFO)
     assert isinstance(info, InstanceInfo)
-    daemon = Daemon(path, Shown(status, **given), info)  # type: ignore[arg-type]
+    round_trip_s: Any = given.pop("round_trip_s", unmeasured)
+    daemon = Daemon(path, Shown(status, **given), info, round_trip_s)  # type: ignore[arg-type]
     daemon.start()
     try:
         yield daemon

@@ -378,6 +378,9 @@ async def test_death_and_return_on_real_sockets() -> None:
                 2: "connection refused",
                 3: "timed out after 0.1 s",
             }
+            trips = [prober.round_trip_s(monitor) for monitor in scene.monitors.value.monitors]
+            assert all(trip_s is not None and 0 < trip_s < 1 for trip_s in trips[:2])
+            assert trips[3:] == [None, None]
             status[0] = 503
             await wait_votes(scene, [DOWN, UP, DOWN, DOWN, UP])
             assert scene.last.messages[0] == "status code is `503`"

@@ -68,6 +68,7 @@ class World:
         for abandoned in expired:
             abandoned.cancel()
         for probe in starting:
+            probe.asked_at = self.now
             self._start(probe)
         self._tell()
 

@@ -20,6 +20,12 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     made.close()
 
 
+def timed(stage: Stage) -> list[bool]:
+    """Of each endpoint, whether a round trip is told."""
+    rows = stage.json("endpoints")
+    return [any("round_trip_seconds" in vote for vote in row["votes"].values()) for row in rows]
+
+
 def test_refusing_and_hanging_endpoints_leave_and_return(stage: Stage) -> None:
     stage.start()
     stage.wait_answer("1", "2")
@@ -29,8 +35,10 @@ def test_refusing_and_hanging_endpoints_leave_and_return(stage: Stage) -> None:
     stage.wait_answer("1", "2")
     stage.endpoints[0].up(hangs=True)
     stage.wait_answer("2")
+    stage.wait(lambda: timed(stage) == [False, True])
     stage.endpoints[0].up()
     stage.wait_answer("1", "2")
+    stage.wait(lambda: timed(stage) == [True, True])
     text = stage.zone.read_text()
     assert "; nobody touches this\nmail   IN   A   192.0.2.77   ; nor this\n" in text
     assert stage.stop() == 0
