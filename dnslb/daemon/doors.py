@@ -9,6 +9,7 @@ another, with a warning.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import trio
 
@@ -22,6 +23,7 @@ from dnslb.daemon.config import Config
 from dnslb.metrics.counters import Counters
 from dnslb.metrics.families import BuildInfo
 from dnslb.metrics.server import LIMITS as METRICS_LIMITS, NotReady, make_handler
+from dnslb.model.lease import Lease
 from dnslb.net.clock import Clock
 from dnslb.net.http_limits import Refusal
 from dnslb.net.http_server import HttpServer
@@ -84,6 +86,7 @@ class Doors:
         clock: Clock,
         not_ready: NotReady,
         *,
+        lease: Callable[[], Lease | None],
         fenced: bool,
         elsewhere: Elsewhere | None = None,
         round_trip_s: RoundTrip = unmeasured,
@@ -108,7 +111,9 @@ class Doors:
             address=str(config.raft.address) if config.raft is not None else "",
         )
         metrics = HttpServer(
-            make_handler(operations.status, cluster.view, self._counters, build, clock, not_ready),
+            make_handler(
+                operations.status, lease, cluster.view, self._counters, build, clock, not_ready
+            ),
             limits=METRICS_LIMITS,
             on_error=self._failed,
             on_refused=self._refused("metrics"),

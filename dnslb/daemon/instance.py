@@ -217,6 +217,7 @@ class Instance:
             self._election.cluster,
             self.clock,
             lambda: self._phase,
+            lease=lambda: self._gate.lease,
             fenced=fenced,
             elsewhere=None if self._raft is None else self._raft.member.read,
             round_trip_s=self.sources.round_trip_s,

@@ -7,6 +7,7 @@ a supervisor kill a daemon that holds DNS as it is. ``/readyz`` is about start a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import trio
 
@@ -14,6 +15,7 @@ from dnslb.metrics.counters import Counters
 from dnslb.metrics.exposition import CONTENT_TYPE
 from dnslb.metrics.families import BuildInfo, families
 from dnslb.model.cluster import ClusterView
+from dnslb.model.lease import Lease
 from dnslb.model.status import Status
 from dnslb.net.clock import Clock
 from dnslb.net.http_limits import Limits
@@ -38,17 +40,23 @@ NotReady = Callable[[], str | None]
 
 def make_handler(
     status: Watched[Status],
+    lease: Callable[[], Lease | None],
     cluster: Callable[[], ClusterView],
     counters: Counters,
     build: BuildInfo,
     clock: Clock,
     not_ready: NotReady,
 ) -> Handler:
-    """The handler for this port."""
+    """The handler for this port.
+
+    ``lease``: as it stands, with its end. A status tells whether one is held, and no end: that
+    moves several times a second.
+    """
 
     async def metrics(request: Request) -> Response:
         parts = []
-        for family in families(status.value, cluster(), counters, build, clock.now()):
+        shown = replace(status.value, lease=lease())
+        for family in families(shown, cluster(), counters, build, clock.now()):
             parts.append(family.text())
             await trio.lowlevel.checkpoint()  # thousands of load balancers make thousands of lines
         return Response(200, "".join(parts).encode(), CONTENT_TYPE)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 import trio
+from trio.testing import MockClock
 
 from dnslb.metrics.counters import Counters
 from dnslb.metrics.exposition import CONTENT_TYPE
 from dnslb.metrics.families import BuildInfo
 from dnslb.metrics.server import LIMITS, make_handler
+from dnslb.model.lease import Lease
 from dnslb.net.clock import FakeClock
 from dnslb.net.http_message import Handler, HttpError, Request
 from dnslb.net.http_server import HttpServer
@@ -24,13 +29,15 @@ class Daemon:
     def __init__(self) -> None:
         self.why_not: str | None = "the state is being read"
         self.shown = Shown(STATUS)
+        self.lease: Lease | None = None
         build = BuildInfo("0.1.0", "singleton", "file", "here", NOW)
         self.handler: Handler = make_handler(
             self.shown.status,
+            lambda: self.lease,
             self.shown.view,
             Counters(),
             build,
-            FakeClock(),
+            FakeClock(boot_at=0.0),
             lambda: self.why_not,
         )
 
@@ -60,6 +67,22 @@ async def test_metrics() -> None:
     assert response.content_type == CONTENT_TYPE
     assert isinstance(response.body, bytes)
     assert b'etcdcontroller_lb_healthy_endpoints{lb="a.example.org"} 1\n' in response.body
+
+
+async def test_the_lease_is_told_as_it_stands_and_not_as_the_status_has_it(
+    mock_clock: MockClock,
+) -> None:
+    daemon = Daemon()
+    assert STATUS.lease is not None
+    assert STATUS.lease.good_until_boot == math.inf
+    _, text = await daemon.ask("/metrics")
+    assert b"dnslb_lease_held 0\n" in text
+    assert b"dnslb_lease_remaining_seconds" not in text
+    for left_s, held in ((7.5, 1), (0, 0)):
+        daemon.lease = replace(STATUS.lease, good_until_boot=left_s)
+        _, text = await daemon.ask("/metrics")
+        assert f"dnslb_lease_remaining_seconds {left_s:g}\n".encode() in text
+        assert f"dnslb_lease_held {held}\n".encode() in text
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [

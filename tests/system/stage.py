@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,14 @@ ns IN A 127.0.0.1
 ; nobody touches this
 mail   IN   A   192.0.2.77   ; nor this
 """
+
+
+def metric(port: int, name: str) -> float | None:
+    """Of a daemon's metrics one that has no labels; None where it is absent."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    values = [float(line.split()[1]) for line in lines if line.startswith(f"{name} ")]
+    return values[0] if values else None
 
 
 class Endpoint:

@@ -13,9 +13,10 @@ from pathlib import Path
 from dnslb.model.lease import FencingToken
 from dnslb.providers import marker
 from tests.system.grounds import ZONE, BindGround
-from tests.system.kubernetes_stage import Fleet
+from tests.system.kubernetes_stage import DEADLINE_S, Fleet
 from tests.system.named import StartNamed
 from tests.system.raft_observer import Observer
+from tests.system.stage import metric
 
 WWW = f"www.{ZONE}"
 LEFT_EPOCH = 4_102_444_800
@@ -95,6 +96,9 @@ def tell_what_is_so(scene: Scene) -> None:
     )
     assert "is its only agent" in fleet.row(follower, "decides-alone")
     assert fleet.server.lease()["holderIdentity"] == f"{holder}_{scene.token().nonce}"
+    port = fleet.status(holder)["port"]
+    fleet.wait(lambda: 0 < (metric(port, "dnslb_lease_remaining_seconds") or 0) <= DEADLINE_S)
+    assert metric(seen["port"], "dnslb_lease_remaining_seconds") is None
     shown = fleet.ctl(follower, "members").stdout.split()
     assert {holder, follower} <= set(shown)
     done = fleet.ctl(follower, "drain", FIRST, "--reason", "a new disk")

@@ -6,7 +6,9 @@ import json
 import re
 from collections.abc import Callable
 
+from dnslb.election.raft.timings import LEASE_S_MAX
 from tests.system.raft_stage import Cluster
+from tests.system.stage import metric
 
 MakeCluster = Callable[..., Cluster]
 
@@ -48,6 +50,8 @@ def test_the_walk_through(make_cluster: MakeCluster) -> None:
     ]
     assert len({(m["version"], m["config_digest"]) for m in members}) == 1
     assert all(m["self"] or m["last_contact_seconds"] < 1 for m in members)
+    port = cluster.json("m3", "status")["port"]
+    cluster.wait(lambda: 0 < (metric(port, "dnslb_lease_remaining_seconds") or 0) <= LEASE_S_MAX)
     kinds = [
         json.loads(line)["kind"]
         for line in cluster.ctl("m1", "--json", "events").stdout.splitlines()
