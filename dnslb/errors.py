@@ -89,7 +89,12 @@ class KubernetesConflict(KubernetesError):
 
 
 class KubernetesRefusal(KubernetesError):
-    """The same request will be refused again until a person changes something."""
+    """The same request will be refused again until a person changes something; ``status`` of the
+    answer, None where nothing was sent, as there are no credentials to send it with."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class KubernetesTemporary(KubernetesError):

@@ -25,6 +25,7 @@ credential stands in an error. Every answer is bounded in size and time.
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 import threading
@@ -50,15 +51,24 @@ from urllib3.exceptions import (
 
 from dnslb import __version__
 from dnslb.election.kubernetes_codec import BYTES_MAX, Answer, Call, one_line, raise_failure
+from dnslb.election.kubernetes_credentials import advice, is_of_plug_in, overheard, trouble
 from dnslb.election.kubernetes_errand import Errand
-from dnslb.errors import ConfigError, KubernetesNonsense, KubernetesTemporary, KubernetesUnknown
+from dnslb.errors import (
+    ConfigError,
+    KubernetesNonsense,
+    KubernetesRefusal,
+    KubernetesTemporary,
+    KubernetesUnknown,
+)
 from dnslb.net.clock import boot_s
 
+log = logging.getLogger(__name__)
 # The package is typed in part only.
 _load_in_cluster: Callable[..., Any] = InClusterConfigLoader
 _load_kubeconfig: Callable[..., None] = load_kube_config
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_POD = "The service account of this pod"
 CONNECT_S_MAX = 5.0
 WATCH_S = 60
 """For so long the server keeps a watch; it ends it itself, and a new one goes on from there."""
@@ -86,26 +96,32 @@ class Connection:
     def __init__(self, kubeconfig: Path | None, service_account: Path = SERVICE_ACCOUNT) -> None:
         self._configuration = configuration = Configuration()
         configuration.socket_options = _SOCKET_OPTIONS
-        where = f"The kubeconfig {kubeconfig}" if kubeconfig else "The service account of this pod"
+        self._kubeconfig = kubeconfig
+        self._where = f"The kubeconfig {kubeconfig}" if kubeconfig else _POD
+        self._lock = threading.Lock()
+        self._trouble = ""
         try:
-            if kubeconfig is None:
-                _load_in_cluster(
-                    token_filename=str(service_account / "token"),
-                    cert_filename=str(service_account / "ca.crt"),
-                ).load_and_set(configuration)
-            else:
-                _load_kubeconfig(
-                    config_file=str(kubeconfig),
-                    client_configuration=configuration,
-                    persist_config=False,
-                )
+            with overheard() as words:
+                if kubeconfig is None:
+                    _load_in_cluster(
+                        token_filename=str(service_account / "token"),
+                        cert_filename=str(service_account / "ca.crt"),
+                    ).load_and_set(configuration)
+                else:
+                    _load_kubeconfig(
+                        config_file=str(kubeconfig),
+                        client_configuration=configuration,
+                        persist_config=False,
+                    )
             self._pool = RESTClientObject(configuration).pool_manager
-            self._lock = threading.Lock()
-            self._headers()
+            headers = self._headers()
         except Exception as e:
             # The package lets through what YAML, base64, TLS and its own lookups raise.
-            advice = "" if kubeconfig else " Outside a pod -k8s-kubeconfig is needed."
-            raise ConfigError(f"{where} cannot be used: {_why(e)}{advice}") from e
+            raise ConfigError(self._unusable(e)) from e
+        if kubeconfig and "authorization" not in headers and not configuration.cert_file:
+            # The server would take us for anybody, and its refusal would point to a Role.
+            raise ConfigError(f"{self._where} gave no credentials. {advice(kubeconfig, words)}")
+        self._warn(words)
 
     @property
     def server(self) -> str:
@@ -146,7 +162,11 @@ class Connection:
     def _send(
         self, call: Call, target: str, body: bytes | None, errand: Errand
     ) -> urllib3.BaseHTTPResponse:
-        headers = self._headers()
+        try:
+            headers = self._headers()
+        except Exception as e:
+            # To renew a credential runs the same code as to load it, and raises the same.
+            raise KubernetesRefusal(f"Nothing was sent for the {call}: {self._unusable(e)}") from e
         if body is not None:
             headers["Content-Type"] = "application/json"
         remaining = errand.remaining_s
@@ -168,12 +188,31 @@ class Connection:
         """With the credentials of now: the package reads a token again when it is a minute old,
         or asks its plug-in when it has expired."""
         headers = dict(_HEADERS)
-        with self._lock:
+        with self._lock, overheard() as words:
             settings: dict[str, Any] = dict(self._configuration.auth_settings())
             for setting in settings.values():
-                if setting["in"] == "header" and setting["value"]:
+                # A plug-in that gave an empty token leaves the bare scheme.
+                if setting["in"] == "header" and len(str(setting["value"] or "").split()) > 1:
                     headers[setting["key"]] = str(setting["value"]).strip()
+        self._warn(words)
         return headers
+
+    def _warn(self, words: list[str]) -> None:
+        """Of a plug-in that failed where there are older or other credentials; once for each way
+        in which it fails, as it is asked for each request."""
+        if self._kubeconfig and words and (why := trouble(words)) != self._trouble:
+            self._trouble = why
+            log.warning(
+                "%s gave no new credentials; those that it has are tried. %s",
+                self._where,
+                advice(self._kubeconfig, words),
+            )
+
+    def _unusable(self, error: Exception) -> str:
+        if self._kubeconfig and is_of_plug_in(said := str(error)):
+            return f"{self._where} gave no credentials. {advice(self._kubeconfig, [said])}"
+        hint = "" if self._kubeconfig else " Outside a pod -k8s-kubeconfig is needed."
+        return f"{self._where} cannot be used: {_why(error)}{hint}"
 
 
 class Stream:

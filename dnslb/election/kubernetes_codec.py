@@ -237,7 +237,7 @@ def raise_failure(call: Call, answer: Answer) -> NoReturn:
         # An etcd behind the server that is late to answer has mostly done what it was told.
         raise (KubernetesUnknown if call.writes else KubernetesTemporary)(what)
     if 400 <= status < 500:
-        raise KubernetesRefusal(f"{what} {_advice(call, status)}".rstrip())
+        raise KubernetesRefusal(f"{what} {_advice(call, status)}".rstrip(), status)
     if call.writes:
         raise KubernetesUnknown(f"{what} It may be in force.")
     raise KubernetesNonsense(what)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import trio
 
+from dnslb.election.kubernetes_advice import next_step
 from dnslb.election.kubernetes_ground import KubernetesGround
 from dnslb.election.kubernetes_lease import LeaseContest, Look, Right, Wait, Wish, Write
 from dnslb.election.kubernetes_objects import Kind, KubernetesObject, KubernetesObjects
@@ -203,7 +204,8 @@ class KubernetesElector:
                 )
         except StoreError as error:
             sentence = f"the Lease is held, but nothing is written: {error}"
-            self._parts.notices.put("critical", STATE, where, sentence, _REACH)
+            step = f"{_STAYS}; {next_step(error, self._place.namespace)}"
+            self._parts.notices.put("critical", STATE, where, sentence, step)
             return not self._still(right)
         if scope.cancelled_caught:
             return not self._still(right)
@@ -268,7 +270,7 @@ class KubernetesElector:
         if self._failures >= FAILURES_TOLD or refused:
             where = self._place.subject
             sentence = f"the Lease {where} cannot be read or written: {error}"
-            step = _ALLOW.format(namespace=self._place.namespace) if refused else _REACH
+            step = f"{_STAYS}; {next_step(error, self._place.namespace)}"
             self._parts.notices.put("critical", CALLS, where, sentence, step)
 
     # ------------------------------------------------------------------------------ watching
@@ -286,7 +288,7 @@ class KubernetesElector:
                 self._parts.on_error()
                 if isinstance(error, KubernetesRefusal):
                     sentence = f"the Lease cannot be watched, so take-over is slower: {error}"
-                    step = _ALLOW.format(namespace=self._place.namespace)
+                    step = next_step(error, self._place.namespace)
                     self._parts.notices.put("warning", WATCH, self._place.subject, sentence, step)
             await trio.sleep(contest.timing.retry_s)
 
@@ -354,8 +356,7 @@ class KubernetesElector:
                 await self._turned.wait()
 
 
-_REACH = "nobody may write DNS without the Lease, so DNS stays as it is; see to the API server"
-_ALLOW = "compare 'kubectl auth can-i --list -n {namespace}' with docs/kubernetes.md"
+_STAYS = "nobody may write DNS without the Lease, so DNS stays as it is"
 _DONE = {
     "create": "the Lease {where} was missing and is made, for nobody yet",
     "acquire": "the Lease {where} is taken",

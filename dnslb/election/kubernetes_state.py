@@ -18,11 +18,13 @@ from dataclasses import dataclass, replace
 
 import trio
 
+from dnslb.election.kubernetes_advice import next_step
 from dnslb.election.kubernetes_claim import Claim, Kept, from_object, to_data
 from dnslb.election.kubernetes_objects import Kind, KubernetesObject, KubernetesObjects
 from dnslb.election.state_codec import Saved
 from dnslb.election.surroundings import NewestEpoch
 from dnslb.errors import (
+    DnslbError,
     KubernetesConflict,
     KubernetesError,
     KubernetesUnknown,
@@ -42,7 +44,6 @@ LOOK_S_MAX = 5.0
 """For the look after a write without an answer."""
 NOTICE = "kubernetes-state"
 _AGAIN = Backoff(first_s=0.5, max_s=30.0)
-_NEXT_STEP = "see to the API server, and to the Role of dnslb; DNS stays as it is meanwhile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class KubernetesStateStore:
                         await self._hear(found)
             except KubernetesError as error:
                 failures += 1
-                self._put("warning", f"{self._place} cannot be followed: {error}")
+                self._put("warning", f"{self._place} cannot be followed: {error}", error)
             await trio.sleep(_AGAIN.delay_s(max(1, failures), random.random()))
 
     async def _load(self) -> None:
@@ -114,7 +115,7 @@ class KubernetesStateStore:
                 return
             except KubernetesError as error:
                 failures += 1
-                self._put("critical", f"{self._place} cannot be read: {error}")
+                self._put("critical", f"{self._place} cannot be read: {error}", error)
             await trio.sleep(_AGAIN.delay_s(failures, random.random()))
 
     async def _hear(self, found: KubernetesObject | None) -> None:
@@ -126,7 +127,7 @@ class KubernetesStateStore:
             try:
                 await self._look()
             except StoreError as error:
-                self._put("critical", str(error))
+                self._put("critical", str(error), error)
                 return
             self._notices.clear(NOTICE)
             self._tell_after(before)
@@ -286,9 +287,10 @@ class KubernetesStateStore:
         except KubernetesError as error:
             raise StoreError(f"{self._place} {outcome}: {error}") from error
 
-    def _put(self, severity: Severity, sentence: str) -> None:
+    def _put(self, severity: Severity, sentence: str, error: DnslbError) -> None:
         where = f"{self._namespace}/{self._name}"
-        self._notices.put(severity, NOTICE, where, sentence, _NEXT_STEP)
+        step = f"{next_step(error, self._namespace)}; DNS stays as it is meanwhile"
+        self._notices.put(severity, NOTICE, where, sentence, step)
 
 
 def _version(found: KubernetesObject | None) -> tuple[str, str] | None:

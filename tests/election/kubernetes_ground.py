@@ -20,11 +20,13 @@ NAME, NAMESPACE = "dnslb", "dns"
 @dataclass
 class Notices:
     rows: dict[str, tuple[Severity, str]] = field(default_factory=dict)
+    steps: dict[str, str] = field(default_factory=dict)
 
     def put(
         self, severity: Severity, kind: str, subject: str, sentence: str, next_step: str
     ) -> None:
         self.rows[kind] = (severity, sentence)
+        self.steps[kind] = next_step
 
     def clear(self, kind: str, subject: str | None = None) -> None:
         self.rows.pop(kind, None)

@@ -53,10 +53,12 @@ class Workers:
 class Board:
     def __init__(self) -> None:
         self.rows: dict[str, tuple[str, str]] = {}
+        self.steps: dict[str, str] = {}
         self.ever: list[str] = []
 
     def put(self, severity: str, kind: str, subject: str, sentence: str, next_step: str) -> None:
         self.rows[kind] = (severity, sentence)
+        self.steps[kind] = next_step
         self.ever.append(kind)
 
     def clear(self, kind: str, subject: str | None = None) -> None:
