@@ -66,6 +66,8 @@ def _endpoint_columns(rows: Rows, width: int) -> Sequence[Column]:
     if rows.per_agent:
         heads = [_head(name, agents) for name in agents]
         votes = [Column(head, max(len(head), 6)) for head in heads]
+    elif len(agents) == 1:  # its last letter would tell it from nobody
+        votes = [Column("vote", 4)]
     else:
         initials = "".join(name[-1] for name in agents)
         votes = [Column(initials if _distinct(initials) else "votes"[: len(agents)], len(agents))]

@@ -50,9 +50,10 @@ def header(rows: Rows, width: int) -> list[Span]:
     elif leader is None:
         parts.append((0, [("no leader", "bad")]))
     else:
-        here = " (here)" if leader["id"] == status["instance_id"] else ""
         what = "leader " if status["election"] == "raft" else "holder "
-        parts.append((0, [(what, "dim"), (plain(leader["id"]), "bold"), (here, "dim")]))
+        parts.append((0, [(what, "dim"), (plain(leader["id"]), "bold")]))
+        if leader["id"] == status["instance_id"]:
+            parts.append((1, [(" (here)", "dim")]))
     if status["election"] == "raft" and rows.picture.voters():
         parts += _voters(rows)
     if status["term"] is not None and status["election"] != "singleton":
@@ -81,7 +82,7 @@ def _uptime_s(rows: Rows) -> float:
 
 def _continues(part: Sequence[Span]) -> bool:
     """Whether it is about what stands before it."""
-    return part[0][0].startswith(",")
+    return part[0][0].startswith((",", " ("))
 
 
 def _width(parts: Sequence[tuple[int, list[Span]]]) -> int:
@@ -99,8 +100,9 @@ def _voters(rows: Rows) -> list[tuple[int, list[Span]]]:
     bears = f", {spare} may be lost" if spare > 0 else ", none may be lost"
     if spare < 0:
         bears = ", no quorum"
+    seen = tone or ("warn" if lost else "")
     return [
-        (1, [("voters ", "dim"), (reached, tone or ("warn" if lost else ""))]),
+        (0 if seen else 1, [("voters ", "dim"), (reached, seen)]),
         (4, [(bears, tone or "dim")]),
     ]
 

@@ -190,7 +190,7 @@ class Rows:
         mark, word, tone = condition(member)
         behind = member["lag"]
         return (
-            (plain(member["id"]) + " (here)" * member["self"], "bold" if leads else ""),
+            (plain(member["id"]), "bold" if leads else ""),
             (member["role"], "key" if leads else ""),
             (member["suffrage"], "" if member["suffrage"] == "voter" else "held"),
             (f"{self.mark(mark)} {word}", tone),

@@ -139,6 +139,13 @@ RAFT = ClusterView(
                    0.2, 184_089, 118, True),
     ),
 )  # fmt: skip
+LONG_IDS = ("identifier_1", "identifier_2", "identifier_3")
+LONG = replace(
+    RAFT,
+    leader=(LONG_IDS[0], "10.20.1.5:3648"),
+    members=tuple(replace(m, id=i) for m, i in zip(RAFT.members, LONG_IDS, strict=False)),
+)
+"""Of ids that begin alike and fill their column; the third voter is lost."""
 K8S = ClusterView(
     role="standby",
     term=12,
@@ -160,11 +167,13 @@ K8S = ClusterView(
 )
 SINGLE = replace(ALONE, leader=("fra-1", ""),
                  members=(replace(ALONE.members[0], id="fra-1"),))  # fmt: skip
-CLUSTERS = {"raft": RAFT, "k8s": K8S, "singleton": SINGLE}
+CLUSTERS = {"raft": RAFT, "long": LONG, "k8s": K8S, "singleton": SINGLE}
 
 
 def info(election: str = "singleton") -> InstanceInfo:
-    """Of the instance that is looked at."""
+    """Of the instance that is looked at; ``long``: by raft, with what widens the header most."""
+    if election == "long":
+        return replace(info("raft"), instance_id=LONG_IDS[0], fenced=False)
     return replace(
         INFO,
         instance_id="fra-1",

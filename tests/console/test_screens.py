@@ -23,7 +23,7 @@ from dnslbctl.console.rows import Rows
 from dnslbctl.output import Terminal
 from dnslbctl.viewmodel import Picture
 from tests.console.driving import Hands, drive, driven
-from tests.console.stage import CROWD, PAUSED
+from tests.console.stage import CROWD, LONG_IDS, PAUSED
 from tests.console.wire import wire
 from tests.dnslbctl.daemon import Daemon
 from tests.doubles.operations import WALL
@@ -59,6 +59,21 @@ def test_every_pane_small_and_all_large(daemon: Daemon, election: str) -> None:
         hold(hands, f"{election}-200")
         await resize(hands, SMALL)
         hold(hands, f"{election}-80-back")
+
+    drive(daemon.path, hand)
+
+
+@pytest.mark.parametrize("election", ["long"])
+def test_a_lost_voter_is_seen_beside_long_ids(daemon: Daemon) -> None:
+    async def hand(hands: Hands) -> None:
+        await hands.press("3")
+        for name in LONG_IDS:
+            assert f"{name} " in hands.text
+        assert "voters 2/3" in hands.rows()[0]
+        hold(hands, "long-80-3")
+        await resize(hands, LARGE)
+        assert "voters 2/3" in hands.rows()[0]
+        hold(hands, "long-200")
 
     drive(daemon.path, hand)
 
@@ -235,6 +250,14 @@ def test_agents_are_told_apart_by_the_heads_of_their_columns(
         )
     ]
     assert found[3 : 3 + len(names)] == heads
+
+
+def test_the_column_of_one_agent_s_votes_is_called_vote() -> None:
+    seen = Picture()
+    seen.agents = [{"name": "solo"}]  # type: ignore[typeddict-item]
+    rows = Rows(seen, Terminal(width=80, colour=True, unicode=True))
+    found = columns("endpoints", rows, 76)
+    assert [column.title for column in found] == ["endpoint", "state", "up", "vote", "dns", "for"]
 
 
 def test_a_member_that_waits_says_what_to_do(daemon: Daemon) -> None:
