@@ -61,6 +61,8 @@ class Balancer:
         self.view: LoadBalancerView | None = None
         self.operator_out: frozenset[str] = frozenset()
         self.living: frozenset[str] = frozenset()
+        self._orders: dict[str, Override] = {}
+        self._ended: dict[str, Override] = {}
         self.turned: list[tuple[Endpoint, str]] = []
         self._history: deque[Decision] = deque(maxlen=_HISTORY)
         self._since_wall: list[float] = []
@@ -116,6 +118,8 @@ class Balancer:
         candidates = [self._candidate(a, tally, overrides, standing, now) for a in self._addresses]
         self.living = frozenset([c.address for c in candidates if c.lives])
         self.operator_out = frozenset([c.address for c in candidates if c.drained or c.forced])
+        if self._orders or self._ended or any(overrides):
+            self._note_orders(overrides, standing)
         self._remember(decide(self.lb.policy, candidates, published), now)
         self.view = self._to_view(candidates, tally, witnesses, overrides, published, now)
 
@@ -155,6 +159,32 @@ class Balancer:
             published,
             damper.lived_mono,
         )
+
+    def _note_orders(self, overrides: Sequence[Override | None], standing: frozenset[str]) -> None:
+        """Whose word is on which address; one that ended is known until what it did is undone,
+        or until the agents say the same. For sentences only: nothing is decided by it."""
+        before, self._orders = self._orders, {}
+        ended = self._ended | before
+        self._ended = {}
+        for one in self._addresses:
+            said = [overrides[p] for p in one.positions] if overrides else []
+            word = word_on(said)
+            if word is not None:
+                self._orders[one.address] = next(o for o in said if o and o.kind == word)
+            elif order := ended.get(one.address):
+                forced_up, published = order.kind == "force-up", one.address in standing
+                if forced_up == published and (one.damper.state == "up") != forced_up:
+                    self._ended[one.address] = order
+
+    def order_on(self, address: str, *, adds: bool) -> str | None:
+        """Who brought this address in (``adds``) or took it out, and why, if a person did."""
+        if order := self._orders.get(address):
+            redundant = adds and self.dampers[address].standing == "living"
+            told = (order.kind == "force-up") == adds and not redundant
+            return reason.ordered(order) if told else None
+        order = self._ended.get(address)
+        told = order is not None and (order.kind == "force-up") != adds
+        return reason.ordered(order, ended=True) if order is not None and told else None
 
     def _note_turns(self, tally: Tally, witnesses: Witnesses, now: Now) -> None:
         """Which endpoints' verdicts turned, for the event log."""

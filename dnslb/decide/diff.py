@@ -5,7 +5,7 @@ Knows owned names only; says nothing about whether a change may go out now.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from dnslb.decide import reason
@@ -106,7 +106,7 @@ def to_change(difference: Difference, kept: frozenset[str], others_live: bool) -
         return None
     added = [v for v in values if v not in d.before]
     withdrawn = [v for v in d.before if v not in values]
-    text = reason.change(added, withdrawn, why(d))
+    text = reason.change(added, withdrawn, _why_now(d, added, withdrawn))
     return Change(d.key, d.existing, after, text, d.cause, empties_because)
 
 
@@ -120,6 +120,16 @@ def why(d: Difference) -> str:
         text = f"{reason.listed(gone)} {verb} not in the configuration"
         return f"{text}; {d.balancer.desired.sentence}"
     return d.balancer.desired.sentence
+
+
+def _why_now(d: Difference, added: Sequence[str], withdrawn: Sequence[str]) -> str:
+    """Why these addresses change: also whose order took them out or brought them in."""
+    text = why(d)
+    if d.relation == "drifted":
+        return text
+    told = {a: d.balancer.order_on(a, adds=a in added) for a in (*added, *withdrawn)}
+    orders = {address: order for address, order in told.items() if order is not None}
+    return reason.by_orders(orders, len(told), text) if orders else text
 
 
 def _may_empty(d: Difference, others_live: bool) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from dnslb.decide.agents import Witnesses
@@ -10,6 +10,8 @@ from dnslb.model.operator import Override
 from dnslb.model.publication import Lag
 from dnslb.model.verdict import Verdict
 
+_ORDER_LENGTH_MAX = 120
+_ORDERS_TOLD = 3
 _VERBS = {"drain": "drained", "force-up": "forced up", "force-down": "forced down"}
 
 
@@ -58,6 +60,27 @@ def spoken(override: Override) -> str:
     if override.expires_wall is not None:
         text += f" (until {instant(override.expires_wall)})"
     return text
+
+
+def ordered(override: Override, *, ended: bool = False) -> str:
+    """``drained by kim: disk swap``, of bounded length; ``ended``: it holds no more."""
+    text = f"{_VERBS[override.kind]} by {override.by}: {override.reason}"
+    text = text if len(text) <= _ORDER_LENGTH_MAX else f"{text[: _ORDER_LENGTH_MAX - 1]}…"
+    return f"no longer {text}" if ended else text
+
+
+def by_orders(orders: Mapping[str, str], changed: int, why: str) -> str:
+    """``drained by kim: disk swap; 1 of 2 addresses live``; each order once. ``orders``: by
+    address; those of them are named where not all of the ``changed`` addresses have the same."""
+    addresses: dict[str, list[str]] = {}
+    for address, text in orders.items():
+        addresses.setdefault(text, []).append(address)
+    shared = len(addresses) == 1 and len(orders) == changed
+    told = [text if shared else f"{listed(of, 3)} {text}" for text, of in addresses.items()]
+    more = len(told) - _ORDERS_TOLD
+    return "; ".join(
+        [*told[:_ORDERS_TOLD], *([plural(more, "more order")] if more > 0 else []), why]
+    )
 
 
 def change(added: Sequence[str], withdrawn: Sequence[str], why: str) -> str:
