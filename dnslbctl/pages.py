@@ -255,7 +255,7 @@ def members_page(members: Sequence[messages.Member], terminal: Terminal) -> list
             f"{member['id']} (here)" if member["self"] else member["id"],
             member["role"],
             member["suffrage"],
-            _heard(member),
+            "-" if member["self"] else _heard(member),
             "-" if member["lag"] is None else f"{member['lag']:,}",
             member["version"],
             member["config_digest"][:8],
@@ -268,9 +268,9 @@ def members_page(members: Sequence[messages.Member], terminal: Terminal) -> list
 
 
 def _heard(member: messages.Member) -> Cell:
-    heard = "-" if member["self"] else duration(member["last_contact_seconds"])
-    # A daemon of before does not say it.
-    return (f"{heard}, lost", BAD) if member.get("reached") is False else heard
+    reached = member.get("reached", True)  # a daemon of before does not say it
+    heard = "not seen" if reached is None else duration(member["last_contact_seconds"])
+    return (f"{heard}, lost", BAD) if reached is False else heard
 
 
 def endpoints_page(

@@ -14,7 +14,7 @@ Suffrage = Literal["voter", "nonvoter", "staging"]
 class MemberView:
     """``last_contact_s``, ``match_index``, ``lag``: as the leader knows them, which tells them to
     all; of the leader itself, since it was last heard here. ``reached``: whether it takes part, by
-    the leader's word, without one by whether it is connected here; None: nobody can say."""
+    the leader's word, without one by whether it is heard here; None: nobody can say."""
 
     id: str
     address: str

@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 from dnslb.api import messages
 from dnslb.api.codec import from_time
 from dnslbctl.console.ink import Line
-from dnslbctl.console.rows import CHANGES, SEVERITIES, VERDICTS, VOTES, Rows, brief, is_lost
+from dnslbctl.console.rows import (
+    CHANGES,
+    SEVERITIES,
+    VERDICTS,
+    VOTES,
+    Rows,
+    brief,
+    is_lost,
+    is_unseen,
+)
 from dnslbctl.output import clock, count, duration, milliseconds, plain, until
 from dnslbctl.pages import FORCED
 from dnslbctl.viewmodel import Balancer, Key, Row
@@ -197,13 +206,18 @@ def of_members(rows: Rows) -> list[Line]:
         return [[("no voter is known", "warn")]]
     lost = sum(map(is_lost, voters))
     quorum = len(voters) // 2 + 1
-    spare = len(voters) - lost - quorum
+    unseen = sum(map(is_unseen, voters))
+    spare = len(voters) - lost - unseen - quorum
     text = f"{count(len(voters), 'voter')}, {quorum} must agree"
     if lost:
         text += f", {lost} lost"
+    if unseen:
+        text += f", {unseen} not seen"
+    if spare < 0 <= spare + unseen:
+        return [[(f"{text}: ", ""), ("whether a leader can be elected is not known", "warn")]]
     if spare < 0:
         return [[(f"{text}: ", ""), ("no leader can be elected, and DNS stays as it is", "bad")]]
-    bears = f"{spare} more may be lost" if lost else f"{spare} may be lost"
+    bears = f"{spare} more may be lost" if lost or unseen else f"{spare} may be lost"
     tone = "" if spare else "warn"
     return [[(f"{text}: ", ""), (bears if spare else "none may be lost", tone)]]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dnslb.api.codec import from_time, to_time
 from dnslbctl.console.ink import Span
-from dnslbctl.console.rows import Rows, brief, is_lost
+from dnslbctl.console.rows import Rows, brief, is_lost, is_unseen
 from dnslbctl.output import cells_wide, plain, until
 from dnslbctl.pages import summary_word
 
@@ -94,13 +94,14 @@ def _width(parts: Sequence[tuple[int, list[Span]]]) -> int:
 def _voters(rows: Rows) -> list[tuple[int, list[Span]]]:
     voters = rows.picture.voters()
     lost = sum(map(is_lost, voters))
-    spare = len(voters) - lost - (len(voters) // 2 + 1)
-    tone = "bad" if spare < 0 else "warn" if spare == 0 else ""
-    reached = f"{len(voters) - lost}/{len(voters)}"
+    unseen = sum(map(is_unseen, voters))
+    spare = len(voters) - lost - unseen - (len(voters) // 2 + 1)
+    tone = "bad" if spare + unseen < 0 else "warn" if spare <= 0 else ""
+    reached = f"{len(voters) - lost - unseen}/{len(voters)}"
     bears = f", {spare} may be lost" if spare > 0 else ", none may be lost"
     if spare < 0:
-        bears = ", no quorum"
-    seen = tone or ("warn" if lost else "")
+        bears = ", no quorum" if spare + unseen < 0 else ", quorum not seen"
+    seen = tone or ("warn" if lost or unseen else "")
     return [
         (0 if seen else 1, [("voters ", "dim"), (reached, seen)]),
         (4, [(bears, tone or "dim")]),

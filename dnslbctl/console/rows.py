@@ -282,4 +282,9 @@ def is_lost(member: messages.Member) -> bool:
     return condition(member)[1] == "lost"
 
 
+def is_unseen(member: messages.Member) -> bool:
+    """Neither known to be reached nor to be lost: it counts as neither."""
+    return condition(member)[1] == "not seen"
+
+
 RowOf = Callable[[Any], Sequence[Span]]

@@ -298,7 +298,7 @@ def test_members() -> None:
 MEMBER    ROLE      SUFFRAGE       HEARD  BEHIND  VERSION  CONFIG    ADDRESS
 a (here)  leader    voter              -       -  0.1.0    abcdef01  10.0.0.1:1
 b         follower  voter     1.4s, lost      20  0.1.0    abcdef01  10.0.0.2:1
-c         follower  nonvoter       never       -  0.0.9              10.0.0.3:1
+c         follower  nonvoter    not seen       -  0.0.9              10.0.0.3:1
 """
     assert screen(pages.members_page(rows, WIDE)) == expected
 

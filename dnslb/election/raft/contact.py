@@ -3,7 +3,8 @@
 Only what people are shown: no lease, no vote and no entry rests on it.
 
 Law: the leader's word counts while it leads and goes on speaking; without it a member says only
-what it sees itself, which is who has a stream to it.
+what it sees itself, which is whom it hears. A stream alone proves nobody alive: that of a stopped
+process stays open.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Contacts:
             heard_s, reached = self._judged(member.last_contact_at, name)
             return Contact(heard_s, reached=reached)
         if told is None:
-            return Contact(reached=name in self._node.wire.peers)
+            return Contact(reached=self._seen(name, now))
         heard_s = None if told.age_s is None else told.age_s + now - self._told_at
         return Contact(heard_s, told.match, max(0, last - told.match), told.reached)
 
@@ -96,6 +97,14 @@ class Contacts:
             return None, None if name in self._node.wire.peers else False
         heard_s = max(0.0, self._clock.now().mono - heard_at)
         return heard_s, heard_s <= self.lost_after_s
+
+    def _seen(self, name: str, now: float) -> bool | None:
+        """Whether it is reached, by the frames that come from it here. One that is silent on an
+        open stream may be stopped, or may have had nothing to say."""
+        if name not in self._node.wire.peers:
+            return False
+        heard_at = self._node.heard_at(name)
+        return True if heard_at is not None and now - heard_at <= self.lost_after_s else None
 
     def _is_told(self, now: float) -> bool:
         fresh = now - self._told_at <= TOLD_S_MAX

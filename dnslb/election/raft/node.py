@@ -82,6 +82,7 @@ class RaftNode:
         self._asking = trio.Event()
         self._waiting: dict[int, _Asked] = {}
         self._versions: dict[str, int] = {}
+        self._heard: dict[str, float] = {}
         self._farewells: dict[str, float] = {}
         self.departed: dict[str, str] = {}
         self._dialled: Configuration | None = None
@@ -260,6 +261,10 @@ class RaftNode:
         ids = (one.id for one in self.member.configuration.members)
         return [one for one in ids if one != self.member.id]
 
+    def heard_at(self, peer: str) -> float | None:
+        """When the last frame of any kind came over the stream that there is (monotonic)."""
+        return self._heard.get(peer)
+
     # ------------------------------------------------------------------- what the wire tells
 
     def identity(self) -> Identity:
@@ -279,9 +284,11 @@ class RaftNode:
         self._carry_out(self.member.connected(peer, self._now()))
 
     def disconnected(self, peer: str) -> None:
+        self._heard.pop(peer, None)
         self._carry_out(self.member.disconnected(peer, self._now()))
 
     def receive(self, peer: str, message: Message) -> None:
+        self._heard[peer] = self._clock.now().mono
         if isinstance(message, Beside):
             self._on_aside(peer, message.data)
             return

@@ -45,7 +45,37 @@ async def test_every_member_shows_how_each_stands_with_the_leader(
         assert [standing(b, name)[0] for name in "abc"] == [False, True, False]
 
 
-async def test_without_the_leader_s_word_who_is_connected_is_shown(
+async def test_an_open_stream_that_is_silent_reaches_nobody(
+    autojump_clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was stopped keeps its streams, and nothing comes from them."""
+    async with street(tmp_path, "b", "c") as (made, a):
+        b = made.houses["b"]
+        await trio.sleep(1.5)
+        await made.shut(made.houses["c"])
+        monkeypatch.setattr(a.member.node.wire, "send", lambda *frame: None)
+        await trio.sleep(8.0)
+        assert b.member.view().leader is None
+        assert "a" in b.member.node.wire.peers
+        reached = {one.id: one.reached for one in b.member.view().members}
+        assert reached == {"a": None, "b": True, "c": False}
+
+
+async def test_without_any_leader_who_is_heard_is_reached(
+    autojump_clock: Clock, tmp_path: Path
+) -> None:
+    async with street(tmp_path, "b", "c", "d", "e") as (made, _):
+        b = made.houses["b"]
+        await trio.sleep(1.5)
+        for name in "cde":
+            await made.shut(made.houses[name])
+        await trio.sleep(8.0)
+        assert b.member.view().leader is None
+        reached = {one.id: one.reached for one in b.member.view().members}
+        assert reached == {"a": True, "b": True, "c": False, "d": False, "e": False}
+
+
+async def test_without_the_leader_s_word_who_is_heard_is_shown(
     autojump_clock: Clock, tmp_path: Path
 ) -> None:
     async with street(tmp_path, "b", "c") as (made, _):
@@ -58,7 +88,7 @@ async def test_without_the_leader_s_word_who_is_connected_is_shown(
         await trio.sleep(1.5)
         assert contacts.of("c").lag == 0
         contacts._told_at -= TOLD_S_MAX
-        assert contacts.of("c") == Contact(reached=True), "its word is old"
+        assert contacts.of("c") == Contact(), "its word is old, and followers have little to say"
 
 
 @pytest.mark.parametrize("age_s", [-1.0, math.nan, math.inf])
