@@ -118,8 +118,11 @@ class Connection:
         except Exception as e:
             # The package lets through what YAML, base64, TLS and its own lookups raise.
             raise ConfigError(self._unusable(e)) from e
-        if kubeconfig and "authorization" not in headers and not configuration.cert_file:
-            # The server would take us for anybody, and its refusal would point to a Role.
+        is_plain = self.server.startswith("http://")
+        gave_some = "authorization" in headers or configuration.cert_file
+        if kubeconfig and not gave_some and not is_plain:
+            # The server would take us for anybody, and its refusal would point to a Role. By
+            # plain http nobody but a proxy that has credentials of its own is spoken to.
             raise ConfigError(f"{self._where} gave no credentials. {advice(kubeconfig, words)}")
         self._warn(words)
 

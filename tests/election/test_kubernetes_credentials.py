@@ -89,6 +89,13 @@ async def test_what_gives_credentials_is_loaded(tmp_path: Path, user: dict[str, 
         assert await client.load() == world.place.url
 
 
+async def test_by_plain_http_a_proxy_brings_the_credentials(tmp_path: Path) -> None:
+    async with serving(tmp_path) as world:
+        server = "http://127.0.0.1:8001"
+        client = world.client(world.place.kubeconfig("proxy", {}, server=server))
+        assert await client.load() == server
+
+
 async def test_a_token_beside_a_failing_plug_in_is_used_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
