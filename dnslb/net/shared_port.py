@@ -6,7 +6,8 @@ is handed on with the stream. Not what is said then: see `dnslb.net.http_server`
 
 Law: whoever has not said a byte yet holds a place for seconds at most, and loses it to the next
 one when places run out, those first who hold the most (`places`); handshakes, which cost us more
-than whoever begins one, begin one after the other; a connection is handed on once, or closed.
+than whoever begins one, begin one after the other, the newest first; a connection is handed on
+once, or closed.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class SharedPort:
         self._on_refused = on_refused
         self._closing = trio.Event()
         self._places = Places(limits.undecided_max, limits.undecided_per_peer_max)
-        self._turn = trio.Lock()
+        self._waiting: list[_Waiter] = []
         self._next_turn = 0.0
 
     @property
@@ -179,10 +180,29 @@ class SharedPort:
         return None
 
     async def _wait_turn(self) -> None:
-        """In the order of arrival; at once where none began a moment ago."""
-        async with self._turn:
-            await trio.sleep_until(self._next_turn)
+        """The newest first, at once where none began a moment ago. A flood evicts whoever came
+        first, so in the order of arrival who has a turn at last has no time left to use it."""
+        mine = _Waiter()
+        self._waiting.append(mine)
+        try:
+            while (is_older := self._waiting[-1] is not mine) or mono_s() < self._next_turn:
+                if is_older:
+                    mine.is_newest = trio.Event()
+                    await mine.is_newest.wait()
+                else:
+                    await trio.sleep_until(self._next_turn)
             self._next_turn = mono_s() + 1 / self._limits.handshakes_per_s
+        finally:
+            self._waiting.remove(mine)
+            if self._waiting:
+                self._waiting[-1].is_newest.set()
+
+
+class _Waiter:
+    """For a handshake; by identity."""
+
+    def __init__(self) -> None:
+        self.is_newest = trio.Event()
 
 
 _Decided = tuple[Serve, trio.abc.Stream, bytes, Peer]

@@ -130,6 +130,8 @@ async def test_a_server_that_is_down_or_refuses_gives_no_answer(
     }
     assert all(lag.silent for lag in watching.told[-1].lagging)
     down.start()
+    # It may have been killed before the first transfer was on its disk.
+    down.rndc("retransfer", ZONE)
     await watching.until(lambda: list(watching.lagging) == [told_as(elsewhere)])
     assert watching.seen == []
 
