@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import trio
 
@@ -145,3 +147,12 @@ async def wait_holder(*members: Member, within_s: float) -> Member:
             if holders:
                 return holders[0]
             await trio.sleep(0.01)
+
+
+@asynccontextmanager
+async def running(*members: Member) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        for member in members:
+            nursery.start_soon(member.run)
+        yield
+        nursery.cancel_scope.cancel()

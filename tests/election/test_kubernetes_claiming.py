@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 import trio
 from trio.testing import MockClock
 
 from dnslb.election.kubernetes_objects import Kind
-from tests.election.kubernetes_stage import Member, spec, wait_holder
-from tests.election.kubernetes_twin import Fate, MemoryServer
-
-FATES: tuple[Fate, ...] = ("done", "done", "refused", "unknown", "lost", "hangs")
-
-
-@asynccontextmanager
-async def running(*members: Member) -> AsyncIterator[None]:
-    async with trio.open_nursery() as nursery:
-        for member in members:
-            nursery.start_soon(member.run)
-        yield
-        nursery.cancel_scope.cancel()
+from tests.election.kubernetes_stage import Member, running, spec, wait_holder
+from tests.election.kubernetes_twin import MemoryServer
 
 
 @pytest.fixture

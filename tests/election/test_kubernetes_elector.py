@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 import trio
@@ -13,19 +11,10 @@ from trio.testing import MockClock
 from dnslb.election.kubernetes_objects import Kind
 from dnslb.errors import KubernetesRefusal, KubernetesThrottled
 from dnslb.model.lease import FencingToken
-from tests.election.kubernetes_stage import EPOCH, Member, spec, wait_holder
+from tests.election.kubernetes_stage import EPOCH, Member, running, spec, wait_holder
 from tests.election.kubernetes_twin import Fate, MemoryServer
 
 FATES: tuple[Fate, ...] = ("done", "done", "refused", "unknown", "lost", "hangs")
-
-
-@asynccontextmanager
-async def running(*members: Member) -> AsyncIterator[None]:
-    async with trio.open_nursery() as nursery:
-        for member in members:
-            nursery.start_soon(member.run)
-        yield
-        nursery.cancel_scope.cancel()
 
 
 @pytest.fixture

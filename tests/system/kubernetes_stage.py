@@ -6,14 +6,12 @@ replica has its built-in agent alone.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import ssl
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -25,6 +23,7 @@ import pytest
 from dnslbctl.client import Client, Failed
 from tests.system.named import free_port
 from tests.system.stage import CLI, CTL, PATIENCE_S, Endpoint
+from tests.system.waiting import leading, wait_for
 
 LEASE_S, DEADLINE_S, RETRY_S = 3, 2.0, 0.5
 
@@ -187,12 +186,8 @@ class Fleet:
         found: list[str] = []
 
         def look() -> bool:
-            for replica in self.replicas.values():
-                if replica.process is None or replica.name == but:
-                    continue
-                with contextlib.suppress(Failed):
-                    if self.status(replica.name)["role"] == "leader":
-                        found.append(replica.name)
+            one = leading(self.replicas.values(), self.status, but)
+            found.extend([one] if one else [])
             return bool(found)
 
         self.wait(look)
@@ -200,17 +195,7 @@ class Fleet:
 
     def wait(self, what: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
         """Until it is so; patience only bounds a failing test."""
-        end = time.monotonic() + patience_s
-        while not what():
-            for replica in self.replicas.values():
-                gone = replica.process is not None and replica.process.poll() is not None
-                assert not gone, f"{replica.name} ended:\n{replica.log[-3000:]}"
-            assert time.monotonic() < end, "\n".join(
-                f"{replica.name}:\n{replica.log[-2000:]}"
-                for replica in self.replicas.values()
-                if replica.log_file.exists()
-            )
-            time.sleep(0.02)
+        wait_for(self.replicas.values, what, patience_s)
 
 
 @pytest.fixture

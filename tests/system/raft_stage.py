@@ -5,13 +5,11 @@ Each has its built-in agent; ``publisher`` and ``lbs`` stand in the configuratio
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -23,6 +21,7 @@ from dnslbctl.client import Client, Failed
 from tests.system.named import free_port
 from tests.system.network import HERE, Place
 from tests.system.stage import CLI, CTL, PATIENCE_S, Endpoint
+from tests.system.waiting import leading, wait_for
 
 RAFTADMIN = (
     *(sys.executable, "-c"),
@@ -181,12 +180,8 @@ class Cluster:
         found: list[str] = []
 
         def look() -> bool:
-            for seat in self.seats.values():
-                if seat.process is None or seat.name == but:
-                    continue
-                with contextlib.suppress(Failed):
-                    if self.status(seat.name)["role"] == "leader":
-                        found.append(seat.name)
+            one = leading(self.seats.values(), self.status, but)
+            found.extend([one] if one else [])
             return bool(found)
 
         self.wait(look)
@@ -194,17 +189,7 @@ class Cluster:
 
     def wait(self, what: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
         """Until it is so; patience only bounds a failing test."""
-        end = time.monotonic() + patience_s
-        while not what():
-            for seat in self.seats.values():
-                gone = seat.process is not None and seat.process.poll() is not None
-                assert not gone, f"{seat.name} ended:\n{seat.log[-3000:]}"
-            assert time.monotonic() < end, "\n".join(
-                f"{seat.name}:\n{seat.log[-2000:]}"
-                for seat in self.seats.values()
-                if seat.log_file.exists()
-            )
-            time.sleep(0.02)
+        wait_for(self.seats.values, what, patience_s)
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
